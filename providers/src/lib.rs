@@ -1,0 +1,87 @@
+//! How danesmith writes to DNS: one contract for every kind of provider. It knows zones, owner names and RRsets, and
+//! nothing of ACME. Core computes which values to add and which to remove; no provider is ever told to "set" a name.
+
+mod error;
+pub mod rfc2136;
+
+use async_trait::async_trait;
+pub use error::{Class, Error};
+use hickory_proto::rr::{Name, RData, RecordType};
+
+/// What a provider can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Record types it can write.
+    pub types: Vec<RecordType>,
+    /// How one change takes effect.
+    pub atomicity: Atomicity,
+    /// Smallest TTL it accepts, seconds.
+    pub min_ttl: u32,
+    /// Largest TTL it accepts, seconds.
+    pub max_ttl: u32,
+}
+
+/// How much of a change takes effect at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Atomicity {
+    /// Record by record; another writer may come between.
+    None,
+    /// One value at a time, without touching its siblings.
+    Value,
+    /// A whole RRset, refused when it changed meanwhile (compare-and-swap).
+    CompareAndSwap,
+    /// All changes of one call together, refused when any touched RRset changed meanwhile.
+    Batch,
+}
+
+/// The values that stand at one owner name and type, at the server that takes our changes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RrSet {
+    /// TTL in seconds; meaningless when `values` is empty.
+    pub ttl: u32,
+    /// The values, in no particular order.
+    pub values: Vec<RData>,
+}
+
+/// One owner name and type: values to add and values to remove, each exact.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Absolute owner name, lower case, never an alias.
+    pub name: Name,
+    /// TXT or TLSA.
+    pub rtype: RecordType,
+    /// TTL in seconds when the RRset does not exist yet; one that exists keeps its TTL (RFC 2181 §5.2).
+    pub ttl: u32,
+    /// Values to add; those that stand already are left alone.
+    pub add: Vec<RData>,
+    /// Values to remove; those that are gone already are no error.
+    pub remove: Vec<RData>,
+}
+
+/// What [`Provider::apply`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// Update messages (or API writes) that were sent; 0 when everything stood already.
+    pub writes: u32,
+}
+
+/// One DNS host. All methods may be called concurrently; a provider serializes what must not run together.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// For messages: kind and address, never a secret. "rfc2136 192.0.2.53:53".
+    fn describe(&self) -> String;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Tests that these credentials may change these owner names and types in `zone`, leaving nothing behind.
+    async fn preflight(&self, zone: &Name, targets: &[(Name, RecordType)]) -> Result<(), Error>;
+
+    /// What stands at the name now, asked at the server that takes changes. Opens the connection early as a side
+    /// effect. An alias at `name` is [`Class::Conflict`].
+    async fn list(&self, zone: &Name, name: &Name, rtype: RecordType) -> Result<RrSet, Error>;
+
+    /// Makes all changes of one zone, in one message where the provider can. Idempotent: when the outcome of a
+    /// message is unknown it re-reads and decides. Returns after it has read its own write back.
+    async fn apply(&self, zone: &Name, changes: &[Change]) -> Result<Applied, Error>;
+}

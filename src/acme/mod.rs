@@ -1,0 +1,116 @@
+//! RFC 8555: the nouns, the [`Ca`] trait that flow speaks to, and the real client behind it.
+
+use crate::error::Result;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// What one answer of the CA held, and how long it asked us to wait before looking again (Retry-After, RFC 8555 §8.2).
+#[derive(Debug, Clone)]
+pub struct Polled<T> {
+    /// The resource.
+    pub value: T,
+    /// Retry-After as a duration from now; both forms of RFC 9110 §10.2.3 are read.
+    pub retry_after: Option<Duration>,
+}
+
+/// RFC 8555 §7.1.6: an order's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderStatus {
+    /// Authorizations are missing.
+    Pending,
+    /// All authorizations are valid: finalize.
+    Ready,
+    /// The CA is issuing.
+    Processing,
+    /// Issued.
+    Valid,
+    /// Failed; see `error` and the authorizations.
+    Invalid,
+}
+
+/// RFC 8555 §7.1.6: an authorization's or challenge's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthorizationStatus {
+    /// Waits for our answer (or, for a challenge, is `processing`).
+    Pending,
+    /// Proven.
+    Valid,
+    /// Failed.
+    Invalid,
+    /// Given up by us, expired or revoked by the CA.
+    Gone,
+}
+
+/// RFC 8555 §7.1.3.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The order's own URL (Location header of newOrder).
+    pub url: String,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// When the CA forgets it.
+    pub expires: Option<Timestamp>,
+    /// dns identifiers as the CA repeats them, lower-case A-labels; `*.` kept.
+    pub identifiers: Vec<String>,
+    /// Authorization URLs.
+    pub authorizations: Vec<String>,
+    /// Where the CSR goes.
+    pub finalize: String,
+    /// Where the chain lies once valid.
+    pub certificate: Option<String>,
+    /// Why it became invalid, readable.
+    pub error: Option<String>,
+}
+
+/// RFC 8555 §7.1.4.
+#[derive(Debug, Clone)]
+pub struct Authorization {
+    /// Its own URL.
+    pub url: String,
+    /// The identifier without `*.`.
+    pub identifier: String,
+    /// It stands for `*.identifier`.
+    pub wildcard: bool,
+    /// Where it stands.
+    pub status: AuthorizationStatus,
+    /// The dns-01 challenge, when the CA offers one.
+    pub dns01: Option<Challenge>,
+    /// Why it failed, readable, naming the identifier.
+    pub error: Option<String>,
+}
+
+/// RFC 8555 §8.4: a dns-01 challenge.
+#[derive(Debug, Clone)]
+pub struct Challenge {
+    /// Where the answer is posted.
+    pub url: String,
+    /// base64url; checked, never part of a path.
+    pub token: String,
+    /// Where it stands.
+    pub status: AuthorizationStatus,
+}
+
+/// A certification authority, as flow sees it. The real one is `acme::Client`; the rehearsal brings its own.
+#[async_trait]
+pub trait Ca: Send + Sync {
+    /// For messages: the directory URL.
+    fn describe(&self) -> String;
+    /// Opens the connection and fetches what `names` authorizations will need (directory, nonces, account), early and
+    /// in parallel with DNS work.
+    async fn warm_up(&self, names: usize) -> Result<()>;
+    /// RFC 8555 §7.4. `identifiers` are lower-case A-labels, `*.` allowed.
+    async fn new_order(&self, identifiers: &[String]) -> Result<Polled<Order>>;
+    /// The order's present state (POST-as-GET). `None`: the CA does not know it any more.
+    async fn order(&self, url: &str) -> Result<Option<Polled<Order>>>;
+    /// RFC 8555 §7.5.
+    async fn authorization(&self, url: &str) -> Result<Polled<Authorization>>;
+    /// The TXT value for a dns-01 token: base64url(SHA-256(key authorization)), RFC 8555 §8.4.
+    fn dns01_value(&self, token: &str) -> String;
+    /// RFC 8555 §7.5.1: tells the CA to validate.
+    async fn answer(&self, challenge: &Challenge) -> Result<Polled<AuthorizationStatus>>;
+    /// RFC 8555 §7.4: sends the CSR (DER). `None`: the CA said orderNotReady.
+    async fn finalize(&self, order: &Order, csr: &[u8]) -> Result<Option<Polled<Order>>>;
+    /// RFC 8555 §7.4.2: the chain as PEM, the alternate whose topmost issuer's common name is `preferred` when offered.
+    async fn certificate(&self, url: &str, preferred: Option<&str>) -> Result<String>;
+}

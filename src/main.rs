@@ -1,0 +1,2 @@
+//! The danesmith command.
+fn main() {}

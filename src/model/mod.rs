@@ -1,0 +1,1 @@
+//! PURE: no I/O, no clock, no randomness. What keys, pins and steps are.
