@@ -1,0 +1,1 @@
+//! Durable file writes: fsync, rename, fsync the folder.

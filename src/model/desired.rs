@@ -1,0 +1,244 @@
+//! What the administrator wants, checked and typed: the result of reading zones.yaml, the input of `plan` and `flow`.
+
+use crate::model::key::SpkiDigest;
+use crate::secret::SecretRef;
+use hickory_proto::rr::Name;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything one zones.yaml says.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    /// The state directory.
+    pub state: PathBuf,
+    /// Recursive resolvers to use for NS names and foreign aliases; empty: those of the system.
+    pub resolvers: Vec<String>,
+    /// ACME accounts by name.
+    pub accounts: BTreeMap<String, Account>,
+    /// DNS providers by name.
+    pub providers: BTreeMap<String, Provider>,
+    /// Zones by apex (absolute, lower case).
+    pub zones: BTreeMap<Name, Zone>,
+    /// Certificates by name.
+    pub certificates: BTreeMap<String, Certificate>,
+}
+
+/// An ACME account.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Its name in zones.yaml.
+    pub name: String,
+    /// Directory URL, https only.
+    pub directory: String,
+    /// PEM file with the CA's own trust root; none: the system's roots.
+    pub root: Option<PathBuf>,
+    /// `mailto:` URLs.
+    pub contact: Vec<String>,
+    /// The administrator agreed to the CA's terms of service.
+    pub agree_terms: bool,
+    /// External account binding (RFC 8555 §7.3.4).
+    pub eab: Option<Eab>,
+    /// An existing account key to use instead of one of our own.
+    pub key: Option<SecretRef>,
+}
+
+/// External account binding: HS256 with a key the CA handed out.
+#[derive(Debug, Clone)]
+pub struct Eab {
+    /// Key identifier.
+    pub kid: String,
+    /// The MAC key, base64url as the CA shows it.
+    pub hmac_key: SecretRef,
+}
+
+/// A DNS provider; its kind decides the fields.
+#[derive(Debug, Clone)]
+pub enum Provider {
+    /// Dynamic update.
+    Rfc2136(Rfc2136),
+}
+
+/// RFC 2136 with TSIG.
+#[derive(Debug, Clone)]
+pub struct Rfc2136 {
+    /// Address, `address:port`, name or `name:port`; port 53 (853 with DoT) when absent.
+    pub server: String,
+    /// How messages travel.
+    pub transport: Transport,
+    /// PEM trust roots for DoT; none: the system's.
+    pub tls_root: Option<PathBuf>,
+    /// Name that the DoT certificate must carry; none: the host part of `server`.
+    pub tls_name: Option<String>,
+    /// TSIG key name.
+    pub key_name: String,
+    /// `hmac-sha256`, `hmac-sha384` or `hmac-sha512`.
+    pub algorithm: TsigAlgorithm,
+    /// Base64 secret.
+    pub secret: SecretRef,
+    /// Time for one message and its answer.
+    pub timeout: Duration,
+}
+
+/// Transport of dynamic updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// The default.
+    Tcp,
+    /// Each message in one datagram; unknown outcomes are re-read.
+    Udp,
+    /// DNS over TLS (RFC 7858).
+    Tls,
+}
+
+/// RFC 8945 §6 algorithms that we accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TsigAlgorithm {
+    /// hmac-sha256
+    HmacSha256,
+    /// hmac-sha384
+    HmacSha384,
+    /// hmac-sha512
+    HmacSha512,
+}
+
+/// One zone of zones.yaml.
+#[derive(Debug, Clone)]
+pub struct Zone {
+    /// Apex.
+    pub apex: Name,
+    /// The provider's name; `None` (written `provider: none`): danesmith never writes here, it only follows aliases.
+    pub provider: Option<String>,
+    /// Servers to look at instead of the NS set; empty: the NS set.
+    pub check: Vec<String>,
+    /// How long to wait for every server to have a change.
+    pub propagation: Duration,
+    /// TTL of new TXT RRsets, seconds.
+    pub txt_ttl: u32,
+    /// TTL of new TLSA RRsets, seconds.
+    pub tlsa_ttl: u32,
+    /// Whether TLSA may be published without DNSSEC.
+    pub dnssec: Dnssec,
+}
+
+/// The administrator's word on DNSSEC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dnssec {
+    /// TLSA only in signed zones (the default).
+    Required,
+    /// `dnssec: unsigned-ok`.
+    UnsignedOk,
+}
+
+/// One certificate.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// Its name in zones.yaml, safe as a folder name: `[a-z0-9][a-z0-9._-]{0,63}`, not ending in a dot.
+    pub name: String,
+    /// Account name.
+    pub account: String,
+    /// dns identifiers: A-labels, lower case, no final dot, `*.` leftmost only; sorted, no duplicates.
+    pub names: Vec<String>,
+    /// Where its keys come from.
+    pub keys: Keys,
+    /// TLSA owner names (`_25._tcp.mx1.example.org.`).
+    pub tlsa: Vec<Name>,
+    /// What must present the active key before it is pinned.
+    pub endpoints: Endpoints,
+    /// Common name of the topmost issuer of the wanted chain.
+    pub preferred_chain: Option<String>,
+    /// When to renew.
+    pub renew: Renew,
+    /// What runs after an installation.
+    pub deploy: Deploy,
+}
+
+/// Where keys come from.
+#[derive(Debug, Clone)]
+pub enum Keys {
+    /// danesmith makes and keeps active and backup.
+    Managed(KeyAlgorithm),
+    /// The administrator's own.
+    Own {
+        /// The key that is served.
+        active: ActiveKey,
+        /// The key that is pinned but not served.
+        backup: Option<BackupKey>,
+    },
+}
+
+/// Algorithms of keys that we make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyAlgorithm {
+    /// ECDSA P-256 (default).
+    P256,
+    /// ECDSA P-384.
+    P384,
+}
+
+/// The served key as the administrator gives it.
+#[derive(Debug, Clone)]
+pub enum ActiveKey {
+    /// A pre-generated CSR (PEM or DER); the private key is elsewhere.
+    Csr(PathBuf),
+    /// A private key file; danesmith makes the CSR and installs the key with the chain.
+    PrivateKey(PathBuf),
+}
+
+/// The backup key as the administrator gives it.
+#[derive(Debug, Clone)]
+pub enum BackupKey {
+    /// A pre-generated CSR.
+    Csr(PathBuf),
+    /// A public key file (SubjectPublicKeyInfo, PEM or DER).
+    PublicKey(PathBuf),
+    /// SHA-256 of the SubjectPublicKeyInfo.
+    SpkiSha256(SpkiDigest),
+    /// A private key file.
+    PrivateKey(PathBuf),
+}
+
+/// What `verify` and the first publication connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoints {
+    /// These; derived from `tlsa` when the administrator lists none.
+    Listed(Vec<Endpoint>),
+    /// `endpoints: unchecked`: the administrator's written word that every server presents the active key.
+    Unchecked,
+}
+
+/// One service that presents the certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// How TLS begins.
+    pub protocol: Protocol,
+    /// Host name (also SNI) or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// How TLS begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// SMTP with STARTTLS (RFC 3207): `smtp://`.
+    Smtp,
+    /// TLS from the first byte: `tls://`, and `smtps://`, `submissions://`, `imaps://`, `pop3s://`, `https://`.
+    Tls,
+}
+
+/// When to renew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renew {
+    /// When a third of the lifetime is left (the default).
+    Third,
+    /// When this much time is left before notAfter.
+    Before(Duration),
+}
+
+/// After an installation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deploy {
+    /// Argument vector to run, never through a shell; empty: nothing.
+    pub reload: Vec<String>,
+}
