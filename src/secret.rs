@@ -25,3 +25,23 @@ impl std::fmt::Debug for Secret {
         f.write_str("[secret]")
     }
 }
+
+impl Secret {
+    /// Takes the bytes; the caller's copy is gone.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Secret(zeroize::Zeroizing::new(bytes))
+    }
+
+    /// The bytes, for the one place that needs them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// This secret followed by something public (a key and its chain).
+    pub fn joined(first: &Secret, rest: &[u8]) -> Self {
+        let mut all = Vec::with_capacity(first.0.len() + rest.len());
+        all.extend_from_slice(&first.0);
+        all.extend_from_slice(rest);
+        Secret::new(all)
+    }
+}
