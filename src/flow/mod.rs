@@ -1,1 +1,21 @@
-//! flow
+//! The recipes, top-down: observe → plan → act, one step at a time. Everything that touches the world goes through the
+//! traits in [`World`]; the model, the rehearsal and the real run call the same code.
+
+pub mod account;
+pub mod apply;
+pub mod check;
+mod issue;
+mod keys;
+mod locate;
+mod observe;
+pub mod preview;
+pub mod status;
+mod propagation;
+mod publish;
+mod txt;
+pub mod world;
+mod zone_writer;
+
+pub use apply::{Outcome, Report};
+pub use keys::WantedKeys;
+pub use world::World;

@@ -104,6 +104,10 @@ impl Store for Directory {
         .await
     }
 
+    fn live_path(&self, certificate: &str) -> PathBuf {
+        self.layout.live(certificate)
+    }
+
     async fn live(&self, certificate: &str) -> Result<Option<u64>> {
         let name = certificate.to_owned();
         self.work(move |l| {

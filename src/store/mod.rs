@@ -57,6 +57,8 @@ pub trait Store: Send + Sync {
     async fn write_generation(&self, certificate: &str, generation: Generation) -> Result<()>;
     /// Points `live` at a generation and drops those that are older than its predecessor.
     async fn switch(&self, certificate: &str, generation: u64) -> Result<()>;
+    /// The path of `live`, for reload commands and people.
+    fn live_path(&self, certificate: &str) -> std::path::PathBuf;
     /// The generation that `live` points to.
     async fn live(&self, certificate: &str) -> Result<Option<u64>>;
     /// Saves a private key of ours before anything uses it.
