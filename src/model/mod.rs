@@ -1,4 +1,12 @@
-//! PURE: no I/O, no clock, no randomness. What keys, pins and steps are.
+//! PURE: no I/O, no clock, no randomness (but for the making of keys). What keys, pins and steps are.
 
+pub mod certificate;
+pub mod csr;
+mod der;
 pub mod desired;
 pub mod key;
+mod key_error;
+pub mod name;
+mod pem;
+pub mod pin;
+pub mod private_key;
