@@ -1,0 +1,2 @@
+pub struct Prober;
+pub struct ProberConfig;
