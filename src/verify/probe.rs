@@ -65,11 +65,21 @@ impl Prober {
 #[async_trait]
 impl Endpoints for Prober {
     async fn probe(&self, endpoint: &Endpoint) -> Result<Vec<Presented>> {
-        let action = || format!("probe {}:{}", endpoint.host, endpoint.port);
+        let addresses = addresses(endpoint).await.map_err(|cause| failed(endpoint, Kind::Remote, cause))?;
+        self.probe_at(endpoint, &addresses).await
+    }
+}
+
+impl Prober {
+    /// Probes the endpoint at exactly these addresses, whatever its name resolves to. `Err` when its host can be no
+    /// host name.
+    pub async fn probe_at(
+        &self,
+        endpoint: &Endpoint,
+        addresses: &BTreeSet<SocketAddr>,
+    ) -> Result<Vec<Presented>> {
         let name = server_name(&endpoint.host)
-            .ok_or_else(|| Error::new(Kind::Config, action(), "not a host name or address"))?;
-        let addresses =
-            addresses(endpoint).await.map_err(|cause| Error::new(Kind::Remote, action(), cause))?;
+            .ok_or_else(|| failed(endpoint, Kind::Config, "not a host name or address".into()))?;
         let probes = addresses.iter().flat_map(|address| {
             self.clients.iter().map(|(algorithm, client)| Probe {
                 address: *address,
@@ -82,6 +92,10 @@ impl Endpoints for Prober {
         });
         Ok(join_all(probes.map(Probe::run)).await)
     }
+}
+
+fn failed(endpoint: &Endpoint, kind: Kind, cause: String) -> Error {
+    Error::new(kind, format!("probe {}:{}", endpoint.host, endpoint.port), cause)
 }
 
 /// One connection to one address for one algorithm.
