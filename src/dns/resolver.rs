@@ -65,10 +65,10 @@ impl Reads for Resolver {
         let action = format!("find the name servers of `{}`", text(zone));
         let delegated = self.delegated(zone, &action).await?;
         let mut servers = self.locate(&delegated, &action).await?;
-        let more: BTreeSet<Name> =
-            self.own_set(zone, &servers).await.difference(&delegated).cloned().collect();
+        let own = self.own_set(zone, &servers).await;
+        let more: BTreeSet<Name> = own.difference(&delegated).cloned().collect();
         servers.extend(self.locate(&more, &action).await?);
-        let servers = reachable(distinct(servers)).await;
+        let servers = distinct(servers);
         if servers.is_empty() {
             let names: Vec<String> = delegated.iter().map(text).collect();
             let cause = format!("none of {} has an address that this host can reach", names.join(", "));
@@ -134,8 +134,8 @@ impl Resolver {
         Ok(names)
     }
 
-    /// The NS set at the apex, as the servers themselves tell it: parent and child may differ (RFC 9471 is about
-    /// glue only), and resolvers follow both. A server that does not answer adds nothing here; it stays in the list.
+    /// The NS set at the apex, as the servers themselves tell it: parent and child may differ, and resolvers follow
+    /// both. A server that does not answer adds nothing here; it stays in the list.
     async fn own_set(&self, zone: &Name, servers: &[Server]) -> BTreeSet<Name> {
         let answers = join_all(servers.iter().map(|server| self.ask(server, zone, RecordType::NS))).await;
         let mut names = BTreeSet::new();
@@ -148,11 +148,12 @@ impl Resolver {
         names
     }
 
-    /// Every address of every name. A name that provably has none is skipped; one that cannot be looked up is an
+    /// Every address of every name, as far as this host has a route. A name that provably has none is skipped; one that cannot be looked up is an
     /// error, because a server we do not know about could still serve old records.
     async fn locate(&self, names: &BTreeSet<Name>, action: &str) -> Result<Vec<Server>> {
         let found = join_all(names.iter().map(|name| self.locate_one(name, action))).await;
-        found.into_iter().collect::<Result<Vec<_>>>().map(|servers| servers.concat())
+        let servers = found.into_iter().collect::<Result<Vec<_>>>()?.concat();
+        Ok(reachable(distinct(servers)).await)
     }
 
     async fn locate_one(&self, name: &Name, action: &str) -> Result<Vec<Server>> {

@@ -92,19 +92,19 @@ pub(super) async fn exchange(
 
 /// Whether this host has a route to `server`. Connecting a UDP socket sends nothing; the kernel only looks up the way.
 pub(super) async fn reachable(server: SocketAddr) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable, Unsupported};
     match socket_to(server).await {
         Ok(_) => true,
-        Err(error) => {
-            let no_family = error.raw_os_error() == Some(EAFNOSUPPORT);
-            let no_route = [AddrNotAvailable, HostUnreachable, NetworkUnreachable, Unsupported];
-            !no_family && !no_route.contains(&error.kind())
-        }
+        Err(error) => !no_route(&error),
     }
 }
 
-/// Linux: a kernel without IPv6 has no such sockets at all.
-const EAFNOSUPPORT: i32 = 97;
+fn no_route(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
+    /// Linux: a kernel without IPv6 has no such sockets at all.
+    const EAFNOSUPPORT: i32 = 97;
+    [AddrNotAvailable, HostUnreachable, NetworkUnreachable].contains(&error.kind())
+        || error.raw_os_error() == Some(EAFNOSUPPORT)
+}
 
 /// A connected socket: the kernel drops datagrams from any other source address or port.
 async fn socket_to(server: SocketAddr) -> io::Result<UdpSocket> {
@@ -171,7 +171,7 @@ async fn tcp_bytes(server: SocketAddr, wire: &[u8]) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// RFC 5452 §9.1: same ID and same question. Errors may come without a question section (RFC 9619 §4 knows FORMERR).
+/// RFC 5452 §9.1: same ID and same question. An error may come without a question section.
 fn answers(question: &Message, answer: &Message) -> bool {
     let same_exchange = answer.metadata.id == question.metadata.id
         && answer.metadata.message_type == MessageType::Response
@@ -262,6 +262,17 @@ mod tests {
             let mut answer = echo(&question);
             spoil(&mut answer);
             assert!(!answers(&question, &answer), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn no_route_is_told_from_other_errors() {
+        let (enetunreach, eaddrnotavail, eafnosupport, eacces, econnrefused) = (101, 99, 97, 13, 111);
+        for code in [enetunreach, eaddrnotavail, eafnosupport] {
+            assert!(no_route(&io::Error::from_raw_os_error(code)), "{code}");
+        }
+        for code in [eacces, econnrefused] {
+            assert!(!no_route(&io::Error::from_raw_os_error(code)), "{code}");
         }
     }
 

@@ -54,8 +54,8 @@ fn presented(tls: &TlsStream<TcpStream>) -> Outcome {
     }
 }
 
-/// handshake_failure is how servers say that they have nothing for the offered algorithms (RFC 8446 §4.4.2.2, RFC 5246
-/// §7.4.1.4). One that signs with an algorithm we did not offer has none that we did.
+/// handshake_failure is how servers say that they have nothing for the offered algorithms (RFC 8446 §4.1.1, RFC 5246
+/// §7.2.2). One that signs with an algorithm we did not offer has none that we did.
 fn refused(error: &io::Error) -> Outcome {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
     match tls {
