@@ -1,6 +1,14 @@
 //! Reads of DNS: who is authoritative, where an owner name really lives, what each server answers. Writes are the
 //! providers' work.
 
+mod address;
+mod answer;
+mod resolver;
+mod system;
+mod transport;
+
+pub use resolver::{Resolver, ResolverConfig};
+
 use crate::error::Result;
 use async_trait::async_trait;
 use hickory_proto::rr::{Name, RData, RecordType};

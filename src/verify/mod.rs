@@ -1,5 +1,11 @@
 //! The outside view: what an endpoint presents.
 
+mod certificate_capture;
+mod probe;
+mod starttls;
+
+pub use probe::{Prober, ProberConfig};
+
 use crate::model::desired::Endpoint;
 use async_trait::async_trait;
 use std::net::SocketAddr;
