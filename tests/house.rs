@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Past this a file has two subjects.
 const MAX_LINES: usize = 450;
-/// Whoever comes later in the list may not be imported by those before; see [`allowed`].
+/// They never import each other; see [`allowed`].
 const EDGES: [&str; 5] = ["acme", "dns", "store", "deploy", "verify"];
 /// Modules that anyone may use.
 const COMMON: [&str; 4] = ["error", "clock", "atomic", "secret"];
