@@ -191,9 +191,19 @@ fn code(file: &Path) -> String {
         return String::new();
     }
     let text = fs::read_to_string(file).expect("readable");
-    let product = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let product = &text[..start_of_tests(&text)];
     let lines = product.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Where `#[cfg(test)] mod tests { … }` begins; other attributes may stand between.
+fn start_of_tests(text: &str) -> usize {
+    let is_module = |rest: &str| {
+        let item = rest.lines().skip(1).find(|line| !line.starts_with("#[")).unwrap_or_default();
+        item.starts_with("mod ") && item.ends_with('{')
+    };
+    let mut marks = text.match_indices("#[cfg(test)]\n").map(|(at, _)| at);
+    marks.find(|at| is_module(&text[*at..])).unwrap_or(text.len())
 }
 
 fn all_sources() -> Vec<PathBuf> {
