@@ -73,7 +73,8 @@ async fn prepare(
         let owners = owners(&working.wanted.names)?;
         let located = try_join_all(owners.iter().map(|o| locate(world, o, RecordType::TXT))).await?;
         preflight(world, &located).await?;
-        Ok(located.into_iter().map(|l| (l.asked.clone(), l)).collect())
+        let places: BTreeMap<Name, Located> = located.into_iter().map(|l| (l.asked.clone(), l)).collect();
+        Ok::<_, Error>(places)
     };
     // The DNS side decides first: wrong credentials are told before the CA hears of anything.
     let (ca, places) = join(connect, survey).await;
@@ -340,7 +341,9 @@ async fn validated(
     }
     if !challenges.is_empty() {
         let took = (world.clock.elapsed() - began).as_millis() as u64;
-        world.remember(|m| m.validation_ms.insert(ca.describe(), took));
+        world.remember(|m| {
+            m.validation_ms.insert(ca.describe(), took);
+        });
     }
     Ok(order)
 }

@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::flow::world::World;
-use crate::model::certificate;
 use crate::model::csr::Csr;
 use crate::model::desired::{ActiveKey, BackupKey, Certificate, KeyAlgorithm, Keys};
 use crate::model::document::{Document, KeyPair};
@@ -42,11 +41,11 @@ pub(super) async fn known(world: &World, wanted: &Certificate, document: &Docume
         Some(BackupKey::PrivateKey(path)) => Some(private(world, path).await?.spki()),
         Some(BackupKey::PublicKey(path)) => {
             let bytes = world.open.file(path).await?;
-            Some(key::read_any(&bytes).map_err(|e| in_file(e.into(), path))?.0)
+            Some(key::read_any(&bytes).map_err(|e| e.in_file(format!("`{}`", path.display())))?.0)
         }
     };
     if let Some(backup) = backup {
-        key::distinct(active, backup).map_err(|e| Error::from(e).hint("give another key as `backup`"))?;
+        key::distinct(active, backup).map_err(|e| e.during(format!("use the keys of certificate {}", wanted.name)))?;
     }
     Ok(Some(WantedKeys { active, backup }))
 }
@@ -88,7 +87,8 @@ pub(super) async fn material(world: &World, wanted: &Certificate, keys: &WantedK
 
 async fn checked_csr(world: &World, path: &Path, names: &[String]) -> Result<Vec<u8>> {
     let csr = csr(world, path).await?;
-    let (missing, extra) = certificate::difference(names, &csr.names);
+    let missing: Vec<_> = names.iter().filter(|n| !csr.names.contains(n)).collect();
+    let extra: Vec<_> = csr.names.iter().filter(|n| !names.contains(n)).collect();
     if missing.is_empty() && extra.is_empty() {
         return Ok(csr.der);
     }
@@ -103,7 +103,7 @@ async fn checked_csr(world: &World, path: &Path, names: &[String]) -> Result<Vec
 
 async fn csr(world: &World, path: &Path) -> Result<Csr> {
     let bytes = world.open.file(path).await?;
-    let csr = Csr::parse(&bytes).map_err(|e| in_file(e.into(), path))?;
+    let csr = Csr::parse(&bytes).map_err(|e| e.in_file(format!("`{}`", path.display())))?;
     for warning in &csr.warnings {
         tracing::warn!("{}: {warning}", path.display());
     }
@@ -112,16 +112,11 @@ async fn csr(world: &World, path: &Path) -> Result<Csr> {
 
 async fn private(world: &World, path: &Path) -> Result<PrivateKey> {
     let bytes = Secret::new(world.open.file(path).await?);
-    PrivateKey::from_bytes(bytes.bytes()).map_err(|e| in_file(e.into(), path))
+    PrivateKey::from_bytes(bytes.bytes()).map_err(|e| e.in_file(format!("`{}`", path.display())))
 }
 
 fn secret(key: &PrivateKey) -> Result<Secret> {
     Ok(Secret::new(key.to_pem().as_bytes().to_vec()))
-}
-
-fn in_file(mut error: Error, path: &Path) -> Error {
-    error.action = format!("use `{}`", path.display());
-    error
 }
 
 fn lost(wanted: &Certificate, keys: &WantedKeys) -> Error {

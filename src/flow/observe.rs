@@ -5,9 +5,8 @@ use crate::error::Result;
 use crate::flow::locate::{Located, locate};
 use crate::flow::propagation::{name, snapshot};
 use crate::flow::world::World;
-use crate::model::certificate::spki_of_der;
 use crate::model::desired::{Certificate, Endpoint, Endpoints, Protocol};
-use crate::model::key::SpkiDigest;
+use crate::model::key::{SpkiDigest, read_any};
 use crate::model::pin;
 use crate::model::plan::{EndpointView, OwnerView};
 use crate::verify::{Outcome, Presented};
@@ -86,7 +85,7 @@ fn add(view: &mut EndpointView, endpoint: &Endpoint, answers: &[Presented], acti
             match &probe.outcome {
                 Outcome::NoSuchAlgorithm => {}
                 Outcome::Failed(reason) => view.without_active.push(format!("{} at {address}: {reason}", show(endpoint))),
-                Outcome::Chain(chain) => match chain.first().and_then(|leaf| spki_of_der(leaf)) {
+                Outcome::Chain(chain) => match chain.first().and_then(|leaf| read_any(leaf).ok()).map(|(key, _)| key) {
                     Some(key) if key == active => view.with_active += 1,
                     Some(key) => view.without_active.push(format!("{} at {address} presents the key {key}", show(endpoint))),
                     None => view.without_active.push(format!("{} at {address} presents no readable certificate", show(endpoint))),

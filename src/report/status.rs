@@ -1,31 +1,12 @@
 //! The result of `status`: keys, pins, clocks, expiry, next step, from the state directory alone.
 
-use crate::model::document::Document;
-use crate::model::key::SpkiDigest;
+use crate::flow::status::Facts;
 use crate::model::plan::Step;
 use crate::report::Output;
 use crate::report::apply::minute;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::fmt::Write;
-
-/// One certificate's durable facts.
-pub struct Facts {
-    /// Its name in zones.yaml.
-    pub certificate: String,
-    /// Its identifiers.
-    pub names: Vec<String>,
-    /// The state document.
-    pub document: Document,
-    /// Active and backup key, when known.
-    pub keys: Option<(SpkiDigest, Option<SpkiDigest>)>,
-    /// What `apply` would begin with.
-    pub next: Option<Step>,
-    /// Where the installed files are.
-    pub live: std::path::PathBuf,
-    /// Why the keys could not be read.
-    pub trouble: Option<crate::error::Error>,
-}
 
 /// The table.
 pub fn status(all: &[Facts], now: Timestamp) -> Output {
