@@ -1,5 +1,24 @@
 //! RFC 8555: the nouns, the [`Ca`] trait that flow speaks to, and the real client behind it.
 
+mod account;
+mod authorization;
+mod chain;
+mod client;
+mod directory;
+mod jws;
+mod key;
+mod link;
+mod nonce;
+mod order;
+mod problem;
+mod request;
+mod transport;
+
+pub use account::{Account, AccountStatus};
+pub use client::{Client, ClientConfig, Timeouts};
+pub use directory::{Directory, Meta};
+pub use key::AccountKey;
+
 use crate::error::Result;
 use async_trait::async_trait;
 use jiff::Timestamp;
