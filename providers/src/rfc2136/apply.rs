@@ -2,6 +2,7 @@
 //! when nobody knows what became of the message.
 
 use super::outcome::Failure;
+use super::transport::IfLost;
 use super::update::{self, Step};
 use super::{Rfc2136, random};
 use crate::{Applied, Change, Class, Error, Provider, RrSet};
@@ -74,7 +75,7 @@ impl<'a> Run<'a> {
     async fn write(&mut self, steps: Vec<Step>) -> Result<Written, Error> {
         for batch in update::batches(steps)? {
             let targets: Vec<_> = batch.iter().map(Step::target).collect();
-            let outcome = self.provider.update(&update::message(self.zone, &batch)).await;
+            let outcome = self.provider.update(&update::message(self.zone, &batch), IfLost::Report).await;
             self.writes += 1;
             match outcome {
                 Ok(ResponseCode::NoError) => {}

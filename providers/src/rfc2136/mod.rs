@@ -26,6 +26,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use transport::IfLost;
 use zeroize::Zeroizing;
 
 /// Gives the time in Unix seconds.
@@ -168,12 +169,12 @@ impl Rfc2136 {
 
     async fn ask(&self, message: &Message) -> Result<Message, Failure> {
         self.queries.fetch_add(1, Ordering::Relaxed);
-        self.link.exchange(&self.key, message).await
+        self.link.exchange(&self.key, message, IfLost::Repeat).await
     }
 
-    async fn update(&self, message: &Message) -> Result<ResponseCode, Failure> {
+    async fn update(&self, message: &Message, if_lost: IfLost) -> Result<ResponseCode, Failure> {
         self.updates.fetch_add(1, Ordering::Relaxed);
-        self.link.exchange(&self.key, message).await.map(|answer| answer.response_code)
+        self.link.exchange(&self.key, message, if_lost).await.map(|answer| answer.response_code)
     }
 
     /// One preflight message.
@@ -181,7 +182,7 @@ impl Rfc2136 {
         let mut nonce = [0; 32];
         random(&mut nonce).map_err(Failure::Internal)?;
         self.preflights.fetch_add(1, Ordering::Relaxed);
-        self.update(&update::probe(zone, targets, &nonce)).await
+        self.update(&update::probe(zone, targets, &nonce), IfLost::Repeat).await
     }
 
     /// Probes each target on its own, to name in the error exactly those that were denied; all of them when no single

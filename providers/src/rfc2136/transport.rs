@@ -21,6 +21,15 @@ const QUESTION_SENDS: u32 = 3;
 /// times the round trip of a distant server.
 const HINT_GRACE: Duration = Duration::from_millis(300);
 
+/// What to do when a connection breaks after a message was sent on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfLost {
+    /// Send it again on a new connection, once: a second copy changes nothing.
+    Repeat,
+    /// Say that nobody knows.
+    Report,
+}
+
 /// The way to one server.
 pub(super) struct Link {
     addresses: Vec<SocketAddr>,
@@ -50,7 +59,12 @@ impl Link {
     }
 
     /// Signs and sends `message` and returns its authenticated answer, whatever the response code.
-    pub(super) async fn exchange(&self, key: &Key, message: &Message) -> Result<Message, Failure> {
+    pub(super) async fn exchange(
+        &self,
+        key: &Key,
+        message: &Message,
+        if_lost: IfLost,
+    ) -> Result<Message, Failure> {
         if self.datagrams {
             let signed = key.sign(message)?;
             if signed.wire.len() <= MAX_DATAGRAM {
@@ -60,12 +74,11 @@ impl Link {
                 }
             }
         }
-        self.by_stream(key, message).await
+        self.by_stream(key, message, if_lost).await
     }
 
-    /// A question whose kept connection turns out to be dead is repeated once on a new one; an UPDATE only when it
-    /// was not sent.
-    async fn by_stream(&self, key: &Key, message: &Message) -> Result<Message, Failure> {
+    /// The kept connection may turn out to be dead; what was not sent is always sent again.
+    async fn by_stream(&self, key: &Key, message: &Message, if_lost: IfLost) -> Result<Message, Failure> {
         let deadline = Instant::now() + self.timeout;
         let mut repeated = false;
         loop {
@@ -76,7 +89,7 @@ impl Link {
             let harmless = match &answer {
                 Ok(Ok(raw)) => return signed.open(raw),
                 Ok(Err(Broken::BeforeSending(_))) => true,
-                Ok(Err(Broken::AfterSending(_))) => signed.op_code == OpCode::Query,
+                Ok(Err(Broken::AfterSending(_))) => if_lost == IfLost::Repeat,
                 Err(_) => false,
             };
             self.forget(&connection).await;

@@ -7,6 +7,7 @@ use hickory_proto::rr::rdata::tlsa::{CertUsage, Matching, Selector};
 use hickory_proto::rr::rdata::{TLSA, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
+use std::collections::HashMap;
 
 /// Most octets of records per message: 64 KiB of TCP framing, less zone, TSIG and prudence; our choice.
 const MAX_RECORDS: usize = 60_000;
@@ -78,12 +79,14 @@ impl Step {
 /// a value of another type.
 pub(super) fn merged(zone: &Name, changes: &[Change]) -> Result<Vec<Change>, Error> {
     let mut merged: Vec<Change> = Vec::with_capacity(changes.len());
+    let mut known: HashMap<(&Name, RecordType), usize> = HashMap::new();
     for change in changes {
         check(zone, change)?;
-        match merged.iter_mut().find(|known| known.name == change.name && known.rtype == change.rtype) {
-            Some(known) => {
-                known.add.extend(change.add.iter().cloned());
-                known.remove.extend(change.remove.iter().cloned());
+        let index = *known.entry((&change.name, change.rtype)).or_insert(merged.len());
+        match merged.get_mut(index) {
+            Some(first) => {
+                first.add.extend(change.add.iter().cloned());
+                first.remove.extend(change.remove.iter().cloned());
             }
             None => merged.push(change.clone()),
         }

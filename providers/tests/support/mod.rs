@@ -1,9 +1,11 @@
 //! Real name servers for the tests, each on a free loopback port in a directory of its own, gone when dropped.
 
 mod liar;
+mod proxy;
 mod server;
 
 pub use liar::{Liar, Lie};
+pub use proxy::{Fate, Proxy};
 pub use server::{Kind, Server};
 
 use danesmith_providers::rfc2136::{Algorithm, Config, Rfc2136, Transport};
