@@ -292,7 +292,7 @@ async fn a_silent_server_costs_no_more_than_the_limit() {
         let port = listener.local_addr().unwrap().port();
         let started = std::time::Instant::now();
         let presented = prober.probe(&Endpoint { protocol, host: "127.0.0.1".into(), port }).await.unwrap();
-        assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
         for one in presented {
             assert_eq!(one.outcome, Outcome::Failed("no certificate within 0.3 s".into()));
         }

@@ -91,6 +91,19 @@ async fn a_truncated_answer_is_read_over_tcp() {
 }
 
 #[tokio::test]
+async fn a_truncated_answer_without_tcp_is_never_taken_for_an_empty_one() {
+    let fake = Fake::at(Ipv4Addr::LOCALHOST, 0, |question| {
+        let mut message = reply(question, &[]);
+        message.metadata.truncation = true;
+        vec![message]
+    })
+    .await;
+    let asked = direct().ask(&server(fake.address), &name("a.plain.test."), RecordType::TLSA).await;
+    let cause = asked.unwrap_err().cause;
+    assert!(cause.starts_with("TCP: Connection refused"), "{cause}");
+}
+
+#[tokio::test]
 async fn a_refusal_names_server_and_rcode() {
     let bind = Bind::start().await;
     let refused = direct().ask(&server(bind.authority), &name("example.org."), RecordType::TXT).await;
@@ -241,11 +254,11 @@ async fn only_forged_datagrams_are_no_answer() {
         vec![forged]
     })
     .await;
-    let quick = ResolverConfig { timeout: Duration::from_millis(200), ..ResolverConfig::default() };
+    let quick = ResolverConfig { timeout: Duration::from_millis(250), ..ResolverConfig::default() };
     let asked =
         Resolver::new(quick).ask(&server(fake.address), &name("a.plain.test."), RecordType::TXT).await;
     let cause = asked.unwrap_err().cause;
-    assert_eq!(cause, "no answer within 0.2 s (1 datagram came that does not answer our question)");
+    assert_eq!(cause, "no answer within 0.25 s (1 datagram came that does not answer our question)");
 }
 
 #[tokio::test]
@@ -261,7 +274,7 @@ async fn a_lost_question_is_sent_again_after_300_ms() {
     let (reads, started) = (direct(), Instant::now());
     let answer = reads.ask(&server(fake.address), &name("a.plain.test."), RecordType::TXT).await.unwrap();
     assert_eq!(answer.values, [txt("late")]);
-    assert!((300..900).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    assert!((300..1300).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
     assert_eq!(reads.questions(), 1);
 }
 

@@ -31,9 +31,10 @@ pub struct Answer {
     pub values: Vec<RData>,
     /// TTL in seconds of those values (0 when empty).
     pub ttl: u32,
-    /// The name is an alias of this one.
+    /// The name is an alias of this one (lower case).
     pub alias: Option<Name>,
-    /// Zone that answered, by the SOA of a negative answer or of a SOA question: the zone cut above the name.
+    /// Zone that answered, by the SOA of a negative answer or of a SOA question: the zone cut above the name. `None`
+    /// behind an alias, where the SOA belongs to the target.
     pub zone: Option<Name>,
     /// A referral: the name lies below this delegation, which the server does not serve itself.
     pub referral: Option<Name>,
