@@ -133,3 +133,10 @@ pub trait Ca: Send + Sync {
     /// RFC 8555 §7.4.2: the chain as PEM, the alternate whose topmost issuer's common name is `preferred` when offered.
     async fn certificate(&self, url: &str, preferred: Option<&str>) -> Result<String>;
 }
+
+impl Client {
+    /// RFC 7638 thumbprint of the account key, base64url.
+    pub fn thumbprint(&self) -> String {
+        self.key.thumbprint()
+    }
+}

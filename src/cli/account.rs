@@ -39,15 +39,16 @@ pub(super) async fn run(global: &Global, args: &Args, _: &Ui) -> Result<Finish> 
     let configured = wiring::account(&desired, &which.name)?;
     let client = wiring::open_account(&desired, configured, if_unknown).await?;
     let account = client.account().await?;
+    let status = format!("{:?}", account.status).to_lowercase();
     let mut text = String::new();
     let _ = writeln!(text, "account    {}", which.name);
     let _ = writeln!(text, "directory  {}", configured.directory);
     let _ = writeln!(text, "url        {}", account.url);
-    let _ = writeln!(text, "status     {}", account.status);
+    let _ = writeln!(text, "status     {}", status);
     let _ = writeln!(text, "contact    {}", account.contact.join(", "));
     let _ = writeln!(text, "key        {} (RFC 7638 thumbprint)", client.thumbprint());
     let json = serde_json::json!({ "account": {
-        "name": which.name, "directory": configured.directory, "url": account.url, "status": account.status,
+        "name": which.name, "directory": configured.directory, "url": account.url, "status": status,
         "contact": account.contact, "thumbprint": client.thumbprint(),
     }});
     Ok(Finish::ok(Output { text, json }))

@@ -1,7 +1,7 @@
 //! The ACME account behind a name in zones.yaml: its key is on disk before the CA hears of it; an account that the CA
 //! knows by its key is found, not registered again.
 
-use crate::acme::{AccountKey, Client, ClientConfig, Directory};
+use crate::acme::{AccountKey, Client, ClientConfig, Directory, Timeouts};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::model::desired::Account;
@@ -49,7 +49,8 @@ pub async fn open(
         account_url: record.as_ref().and_then(|r| r.account_url.clone()),
         directory,
         clock: clock.clone(),
-        ..ClientConfig::default()
+        user_agent: concat!("danesmith/", env!("CARGO_PKG_VERSION")).into(),
+        timeouts: Timeouts::default(),
     })?);
     let known = client.account_url();
     if known.is_none() {
@@ -82,10 +83,21 @@ async fn find_or_register(client: &Client, account: &Account, if_unknown: IfUnkn
         .hint("register it: danesmith account register"));
     }
     let eab = match &account.eab {
-        Some(eab) => Some((eab.kid.clone(), eab.hmac_key.read()?)),
+        Some(eab) => Some((eab.kid.as_str(), mac_key(account, &eab.hmac_key.read()?)?)),
         None => None,
     };
+    let eab = eab.as_ref().map(|(kid, key)| (*kid, key.bytes()));
     client.register(&account.contact, account.agree_terms, eab).await.map(|_| ())
+}
+
+/// CAs hand the MAC key out as base64url (RFC 8555 §7.3.4), some with padding.
+fn mac_key(account: &Account, text: &Secret) -> Result<Secret> {
+    let bare: Vec<u8> = text.bytes().iter().copied().filter(|b| !b.is_ascii_whitespace() && *b != b'=').collect();
+    let bare = Secret::new(bare);
+    data_encoding::BASE64URL_NOPAD.decode(bare.bytes()).map(Secret::new).map_err(|_| {
+        Error::new(Kind::Credentials, format!("use the EAB key of account `{}`", account.name), "it is not base64url")
+            .hint("copy it exactly as the CA shows it")
+    })
 }
 
 /// The administrator's key, the kept one, or a new one; a new one is saved first.

@@ -1,7 +1,7 @@
 //! The recipes, top-down: observe → plan → act, one step at a time. Everything that touches the world goes through the
 //! traits in [`World`]; the model, the rehearsal and the real run call the same code.
 
-//pub mod account;
+pub mod account;
 pub mod apply;
 pub mod check;
 mod issue;
