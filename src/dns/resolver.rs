@@ -148,8 +148,8 @@ impl Resolver {
         names
     }
 
-    /// Every address of every name, as far as this host has a route. A name that provably has none is skipped; one that cannot be looked up is an
-    /// error, because a server we do not know about could still serve old records.
+    /// Every address of every name, as far as this host has a route. A name that provably has none is skipped; one
+    /// that cannot be looked up is an error, because a server we do not know about could still serve old records.
     async fn locate(&self, names: &BTreeSet<Name>, action: &str) -> Result<Vec<Server>> {
         let found = join_all(names.iter().map(|name| self.locate_one(name, action))).await;
         let servers = found.into_iter().collect::<Result<Vec<_>>>()?.concat();
