@@ -298,3 +298,10 @@ async fn the_next_resolver_is_asked_when_one_fails() {
     let alias = Resolver::new(config).alias(&name("a.plain.test.")).await.unwrap();
     assert_eq!(alias, Some(name("b.plain.test.")));
 }
+
+#[tokio::test]
+async fn a_resolver_that_does_not_recurse_is_not_believed() {
+    let fake = Fake::at(Ipv4Addr::LOCALHOST, 0, |question| vec![question.clone().into_response()]).await;
+    let error = resolver(fake.address, 53).name_servers(&name("plain.test.")).await.unwrap_err();
+    assert!(error.cause.ends_with("it does not recurse for us"), "{error}");
+}

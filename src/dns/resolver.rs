@@ -148,8 +148,8 @@ impl Resolver {
         names
     }
 
-    /// Every address of every name, as far as this host has a route. A name that provably has none is skipped; one that cannot be looked up is an
-    /// error, because a server we do not know about could still serve old records.
+    /// Every address of every name, as far as this host has a route. A name that provably has none is skipped; one
+    /// that cannot be looked up is an error, because a server we do not know about could still serve old records.
     async fn locate(&self, names: &BTreeSet<Name>, action: &str) -> Result<Vec<Server>> {
         let found = join_all(names.iter().map(|name| self.locate_one(name, action))).await;
         let servers = found.into_iter().collect::<Result<Vec<_>>>()?.concat();
@@ -182,9 +182,9 @@ impl Resolver {
         for resolver in &self.resolvers {
             let question = transport::question(name, rtype, Asked::Recursive);
             let cause = match self.exchange(*resolver, &question).await {
-                Ok(message) => match message.metadata.response_code {
-                    ResponseCode::NoError | ResponseCode::NXDomain => return Ok(message),
-                    other => rcode(other),
+                Ok(message) => match unusable(&message) {
+                    None => return Ok(message),
+                    Some(cause) => cause,
                 },
                 Err(cause) => cause,
             };
@@ -215,6 +215,19 @@ fn judge(zone: &Name, keys: &[DNSKEY], delegation: &[DS], action: String) -> Res
         "no DS at the parent matches a DNSKEY of the zone: validating resolvers refuse all of its answers";
     Err(Error::new(Kind::Remote, action, cause)
         .hint("have the parent's DS replaced, or the zone signed with its key"))
+}
+
+/// Why a resolver's message is no answer. A server that does not recurse sends a referral, which has no values either:
+/// taken for NODATA it would hide name servers and DS records.
+fn unusable(message: &Message) -> Option<String> {
+    let bits = &message.metadata;
+    match bits.response_code {
+        ResponseCode::NoError | ResponseCode::NXDomain if bits.recursion_available || bits.authoritative => {
+            None
+        }
+        ResponseCode::NoError | ResponseCode::NXDomain => Some("it does not recurse for us".into()),
+        other => Some(rcode(other)),
+    }
 }
 
 /// One server per address, the first name wins.
