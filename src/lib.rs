@@ -2,9 +2,9 @@
 
 pub mod acme;
 pub mod atomic;
-//pub mod cli;
+pub mod cli;
 pub mod clock;
-//pub mod config;
+pub mod config;
 pub mod deploy;
 pub mod dns;
 pub mod error;

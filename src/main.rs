@@ -2,6 +2,6 @@
 
 fn main() -> std::process::ExitCode {
     // The one crypto provider, before anything opens TLS; a second installation could only fail harmlessly.
-
-    std::process::ExitCode::SUCCESS
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    std::process::ExitCode::from(danesmith::cli::run(std::env::args_os()))
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod apply;
+mod files;
 mod init;
 mod keys;
 mod plan;
@@ -65,9 +66,9 @@ enum Command {
     /// Keys, pins, expiry and the next step, from the state directory
     Status(status::Args),
     /// Print TLSA records for certificates, CSRs, public or private keys; offline
-    Tlsa(tlsa::Args),
+    Tlsa(tlsa::TlsaArgs),
     /// Make and look at keys and CSRs; offline
-    Keys(keys::Args),
+    Keys(keys::KeysArgs),
     /// The ACME account
     Account(account::Args),
     /// Try a zone's provider with a real write, read and removal
@@ -128,8 +129,8 @@ fn execute(cli: Cli, ui: &Ui) -> Result<Finish> {
     let Cli { global, command } = cli;
     match command {
         Command::Init(args) => init::run(&global, &args).map(Finish::ok),
-        Command::Tlsa(args) => tlsa::run(args).map(Finish::ok),
-        Command::Keys(args) => keys::run(args).map(Finish::ok),
+        Command::Tlsa(args) => tlsa::run(&args).map(Finish::ok),
+        Command::Keys(args) => keys::run(&args).map(Finish::ok),
         Command::Completions { shell } => Ok(Finish::ok(completions(shell))),
         Command::Man => manual().map(Finish::ok),
         Command::Status(args) => block_on(status::run(&global, &args)),

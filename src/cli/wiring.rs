@@ -23,6 +23,7 @@ use hickory_proto::rr::Name;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Largest CSR or key file that is read, bytes. Our choice: the largest RSA-4096 files are below 10 KiB.
 const MAX_FILE: u64 = 1 << 20;
@@ -189,8 +190,11 @@ impl Opener {
             .map(|s| SocketAddr::new(s.address.ip(), if explicit { s.address.port() } else { port }))
             .collect();
         let secret = wanted.secret.read()?;
-        let secret = rfc2136::decode_secret(secret.bytes())
-            .map_err(|e| Error::new(Kind::Credentials, action(), e.message).hint("the secret is base64, as tsig-keygen prints it"))?;
+        let secret = tsig_secret(secret.bytes()).ok_or_else(|| {
+            Error::new(Kind::Credentials, action(), "its TSIG secret is not base64")
+                .remains("Nothing was ordered and nothing was changed.")
+                .hint("give the secret alone, as it stands between the quotes of what tsig-keygen prints")
+        })?;
         let clock = self.clock.clone();
         let transport = match wanted.transport {
             Transport::Tcp => rfc2136::Transport::Tcp,
@@ -224,6 +228,12 @@ impl Opener {
         let server_name = wanted.tls_name.clone().unwrap_or_else(|| host_part(&wanted.server).to_owned());
         Ok(rfc2136::Transport::Tls { server_name, root_pem })
     }
+}
+
+/// Base64, white space around and within it ignored.
+fn tsig_secret(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let bare = Zeroizing::new(text.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect::<Vec<u8>>());
+    data_encoding::BASE64.decode(&bare).ok().filter(|s| !s.is_empty()).map(Zeroizing::new)
 }
 
 fn explicit_port(server: &str) -> bool {

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod status;
+pub mod tlsa;
 
 /// A command's result: text for people, JSON for programs; the caller prints one of them.
 #[derive(Debug, Clone, PartialEq)]
