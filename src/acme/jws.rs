@@ -63,3 +63,58 @@ fn flattened(protected: String, payload: String, signature: &[u8]) -> Value {
 fn jwk_value(key: &AccountKey) -> Value {
     serde_json::from_str(&key.jwk()).unwrap_or(Value::Null)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::{Signer, external_account_binding, is_base64url, signed};
+    use crate::acme::AccountKey;
+    use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+    use ring::digest::{SHA256, digest};
+    use serde_json::{Value, json};
+
+    fn key() -> AccountKey {
+        AccountKey::from_pem(include_bytes!("../../tests/acme/keys/rsa2048.pem")).unwrap()
+    }
+
+    /// RSASSA-PKCS1-v1_5 gives one signature for one input, so OpenSSL's can be compared with: made by
+    /// `printf %s PROTECTED.PAYLOAD | openssl dgst -sha256 -sign rsa2048.pem | sha256sum`.
+    #[test]
+    fn a_signed_request_equals_the_one_made_with_openssl() {
+        let kid = Signer::Account("https://ca.example/account/1");
+        let body = signed(&key(), &kid, "bm9uY2U", "https://ca.example/order", "{}").unwrap();
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let decoded = |name: &str| BASE64URL_NOPAD.decode(body[name].as_str().unwrap().as_bytes()).unwrap();
+        let protected = r#"{"alg":"RS256","kid":"https://ca.example/account/1","nonce":"bm9uY2U","url":"https://ca.example/order"}"#;
+        assert_eq!(String::from_utf8(decoded("protected")).unwrap(), protected);
+        assert_eq!(decoded("payload"), b"{}");
+        let signature = HEXLOWER.encode(digest(&SHA256, &decoded("signature")).as_ref());
+        assert_eq!(signature, "3df2021d42907189189b90def838abf6c1a663ef7fe11c2dd077da763cdb2899");
+    }
+
+    /// The MAC is that of Python's hmac module over the same bytes.
+    #[test]
+    fn an_external_account_binding_equals_the_one_made_with_python() {
+        let binding =
+            external_account_binding(&key(), "kid-1", b"0123456789abcdef", "https://ca.example/new");
+        assert_eq!(binding["signature"], "AyuwuCMFbTedTzyiFhuDdbKiVRJ6Ca7WpjrxO3D-bKc");
+    }
+
+    #[test]
+    fn a_first_request_carries_the_key_and_no_account() {
+        let body = signed(&key(), &Signer::Key, "bm9uY2U", "https://ca.example/new", "").unwrap();
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let protected = BASE64URL_NOPAD.decode(body["protected"].as_str().unwrap().as_bytes()).unwrap();
+        let protected: Value = serde_json::from_slice(&protected).unwrap();
+        assert_eq!(protected["jwk"]["kty"], "RSA");
+        assert_eq!((&protected["kid"], &body["payload"]), (&Value::Null, &json!("")));
+    }
+
+    #[test]
+    fn only_the_base64url_alphabet_passes() {
+        assert!(is_base64url("aZ09-_"));
+        for text in ["", "a=", "a+b", "a/b", "a b", "\u{e9}"] {
+            assert!(!is_base64url(text), "{text}");
+        }
+    }
+}

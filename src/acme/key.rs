@@ -185,3 +185,51 @@ fn unusable(pem: &[u8], why: impl fmt::Display) -> Error {
         .hint("give a PEM file (PKCS#8, SEC1 or PKCS#1) with a P-256, P-384 or RSA key of at least 2048 bits")
         .hint("`openssl pkey -in KEY -out NEW` converts other encodings")
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::{AccountKey, base64url, rsa_jwk};
+    use crate::error::Kind;
+    use data_encoding::BASE64URL_NOPAD;
+    use ring::digest::{SHA256, digest};
+
+    #[test]
+    fn the_thumbprint_is_that_of_rfc_7638_section_3_1() {
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n\
+                 3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdA\
+                 ZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-k\
+                 EgU8awapJzKnqDKgw";
+        let jwk = rsa_jwk(&BASE64URL_NOPAD.decode(n.as_bytes()).unwrap(), &[1, 0, 1]);
+        assert_eq!(base64url(digest(&SHA256, jwk.as_bytes())), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    }
+
+    #[test]
+    fn a_generated_key_comes_back_from_its_pem() {
+        let (key, pem) = AccountKey::generate().unwrap();
+        assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"));
+        assert!(pem.lines().all(|line| line.len() <= 64));
+        assert_eq!(AccountKey::from_pem(pem.as_bytes()).unwrap().thumbprint(), key.thumbprint());
+    }
+
+    #[test]
+    fn the_same_key_in_two_encodings_has_one_thumbprint() {
+        let pkcs8 = AccountKey::from_pem(include_bytes!("../../tests/acme/keys/rsa2048.pem")).unwrap();
+        let pkcs1 = AccountKey::from_pem(include_bytes!("../../tests/acme/keys/rsa2048-pkcs1.pem")).unwrap();
+        assert_eq!(pkcs8.thumbprint(), pkcs1.thumbprint());
+    }
+
+    #[test]
+    fn unusable_keys_are_refused_with_a_way_out() {
+        let refused = |pem: &[u8]| AccountKey::from_pem(pem).unwrap_err();
+        for pem in [
+            &include_bytes!("../../tests/acme/keys/rsa1024.pem")[..],
+            b"",
+            b"-----BEGIN PRIVATE KEY-----\nAAAA\n",
+        ] {
+            assert_eq!(refused(pem).kind, Kind::Credentials);
+        }
+        assert!(refused(include_bytes!("../../tests/acme/keys/ed25519.pem")).hints[0].contains("P-256"));
+        assert!(refused(include_bytes!("../../tests/acme/keys/encrypted.pem")).cause.contains("encrypted"));
+    }
+}
