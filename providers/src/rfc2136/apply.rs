@@ -82,6 +82,10 @@ impl<'a> Run<'a> {
                 Ok(ResponseCode::NXRRSet | ResponseCode::YXRRSet) => return Ok(Written::Conflict),
                 Err(failure @ Failure::Unknown(_)) => return Ok(Written::Unknown(failure)),
                 Ok(rcode) => return Err(self.provider.story(self.zone, &targets).refused(rcode)),
+                // Our look was signed with the same key.
+                Err(failure) if failure.is_bad_key() => {
+                    return Err(self.provider.story(self.zone, &targets).denied());
+                }
                 Err(failure) => return Err(self.provider.story(self.zone, &targets).failure(&failure)),
             }
         }

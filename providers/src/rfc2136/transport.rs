@@ -69,7 +69,8 @@ impl Link {
             let signed = key.sign(message)?;
             if signed.wire.len() <= MAX_DATAGRAM {
                 let answer = self.by_udp(&signed).await?;
-                if !answer.truncation {
+                // An UPDATE was done all the same.
+                if !answer.truncation || signed.op_code == OpCode::Update {
                     return Ok(answer);
                 }
             }
@@ -127,7 +128,8 @@ impl Link {
     }
 
     fn no_connection(&self) -> Failure {
-        Failure::Unreachable(format!("no connection within {:?}", self.timeout))
+        let what = if self.tls.is_some() { "connection with TLS" } else { "connection" };
+        Failure::Unreachable(format!("no {what} within {:?}", self.timeout))
     }
 
     fn no_answer(&self) -> Failure {
