@@ -89,6 +89,7 @@ impl Link {
             let answer = timeout_at(deadline, connection.exchange(&signed)).await;
             let harmless = match &answer {
                 Ok(Ok(raw)) => return signed.open(raw),
+                Ok(Err(Broken::IdTaken)) => continue,
                 Ok(Err(Broken::BeforeSending(_))) => true,
                 Ok(Err(Broken::AfterSending(_))) => if_lost == IfLost::Repeat,
                 Err(_) => false,
