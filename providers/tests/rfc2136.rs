@@ -44,9 +44,7 @@ async fn two_txt_and_two_tlsa_travel_in_one_message_over_every_transport() {
             assert_eq!(standing(&provider, CHALLENGE, TXT).await, (60, texts(&[txt("a"), txt("b")])));
             assert_eq!(standing(&provider, PINS, TLSA).await, (60, texts(&[tlsa(1), tlsa(2)])));
 
-            let gone: Vec<Change> =
-                four().into_iter().map(|c| Change { remove: c.add.clone(), add: vec![], ..c }).collect();
-            assert_eq!(provider.apply(&zone(), &gone).await.unwrap(), Applied { writes: 1 });
+            assert_eq!(provider.apply(&zone(), &undone(&four())).await.unwrap(), Applied { writes: 1 });
             assert_eq!(standing(&provider, PINS, TLSA).await.1.len(), 0);
         }
     })
@@ -209,7 +207,11 @@ async fn a_policy_that_denies_one_name_is_quoted_with_that_name() {
         assert_eq!(error.class, Class::Auth, "{error}");
         assert!(error.message.contains("TLSA at _25._tcp.mx.example.test"), "{error}");
         assert!(!error.message.contains("_acme-challenge"), "{error}");
-        assert!(error.hint.unwrap().contains("narrow"));
+        assert!(error.hint.unwrap().starts_with("allow the key narrow"));
+
+        let error = narrow.apply(&zone(), &[change(PINS, &[tlsa(1)], &[])]).await.unwrap_err();
+        assert_eq!(error.class, Class::Auth, "{error}");
+        assert!(error.hint.unwrap().starts_with("allow the key narrow"));
     })
     .await;
 }
@@ -302,9 +304,10 @@ async fn a_frozen_server_costs_one_timeout() {
             server.freeze();
             let start = Instant::now();
             let error = provider.apply(&zone(), &[change(PINS, &[tlsa(3)], &[])]).await.unwrap_err();
+            let took = start.elapsed();
             server.thaw();
             assert_eq!(error.class, Class::Transient, "{error}");
-            assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+            assert!(took < Duration::from_secs(2), "{took:?}");
         }
     })
     .await;
@@ -340,6 +343,67 @@ async fn a_server_killed_under_the_writer_ends_with_every_value_once() {
         assert_eq!(standing(&writer, CHALLENGE, TXT).await.1, texts(&values));
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_update_whose_answer_is_lost_is_found_applied() {
+    on_both(async |server: Server| {
+        for transport in [Transport::Tcp, Transport::Udp] {
+            let proxy = Proxy::start(server.address(), Fate::AnswerLost).await;
+            let provider = impatient(&proxy, transport);
+            provider.apply(&zone(), &four()).await.unwrap();
+            assert_eq!(provider.counters().updates, 1);
+            provider.apply(&zone(), &undone(&four())).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_update_that_is_lost_is_sent_again() {
+    on_both(async |server: Server| {
+        for transport in [Transport::Tcp, Transport::Udp] {
+            let proxy = Proxy::start(server.address(), Fate::MessageLost).await;
+            let provider = impatient(&proxy, transport);
+            assert_eq!(provider.apply(&zone(), &four()).await.unwrap(), Applied { writes: 2 });
+            provider.apply(&zone(), &undone(&four())).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_update_that_arrives_after_its_repetition_does_no_harm() {
+    on_both(async |server: Server| {
+        let proxy = Proxy::start(server.address(), Fate::Late(Duration::from_millis(900))).await;
+        let provider = impatient(&proxy, Transport::Udp);
+        provider.apply(&zone(), &four()).await.unwrap();
+        provider.apply(&zone(), &[change(CHALLENGE, &[txt("c")], &[txt("a")])]).await.unwrap();
+        proxy.late_one_sent().await;
+        assert_eq!(standing(&provider, CHALLENGE, TXT).await.1, texts(&[txt("b"), txt("c")]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn noerror_without_the_records_is_no_success() {
+    let forgetful = Liar::start(Lie::Honest).await; // takes every update and never holds anything
+    let error = provider(forgetful.address, |_| {}).apply(&zone(), &four()).await.unwrap_err();
+    assert_eq!(error.class, Class::Conflict);
+    assert!(error.message.contains("answered NOERROR, but the records are not there"), "{error}");
+}
+
+/// A provider that reaches the server through `proxy` and soon gives up waiting.
+fn impatient(proxy: &Proxy, transport: Transport) -> Rfc2136 {
+    provider(proxy.address, |c| {
+        c.timeout = Duration::from_millis(500);
+        c.transport = transport;
+    })
+}
+
+/// The changes that take `changes` back.
+fn undone(changes: &[Change]) -> Vec<Change> {
+    changes.iter().map(|c| Change { remove: c.add.clone(), add: vec![], ..c.clone() }).collect()
 }
 
 #[tokio::test]

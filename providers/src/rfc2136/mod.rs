@@ -18,7 +18,6 @@ use crate::{Applied, Atomicity, Capabilities, Change, Error, Provider, RrSet};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::rdata::tsig::TsigError;
 use hickory_proto::rr::{Name, RecordType};
 use outcome::{Failure, Story, plain};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -185,6 +184,11 @@ impl Rfc2136 {
         self.update(&update::probe(zone, targets, &nonce), IfLost::Repeat).await
     }
 
+    /// Whether the server answers a question signed with our key.
+    async fn knows_our_key(&self, zone: &Name) -> bool {
+        self.ask(&read::question(zone, RecordType::SOA)).await.is_ok()
+    }
+
     /// Probes each target on its own, to name in the error exactly those that were denied; all of them when no single
     /// one was.
     async fn denied(&self, zone: &Name, targets: &[(Name, RecordType)]) -> Vec<(Name, RecordType)> {
@@ -223,6 +227,9 @@ impl Provider for Rfc2136 {
             match outcome {
                 Ok(ResponseCode::NoError) => {}
                 Ok(rcode) => return Err(self.story(zone, &targets).refused(rcode)),
+                Err(failure) if failure.is_bad_key() && self.knows_our_key(zone).await => {
+                    return Err(self.story(zone, &targets).denied());
+                }
                 Err(failure) => return Err(self.story(zone, &targets).failure(&failure)),
             }
         }
@@ -243,7 +250,10 @@ impl Provider for Rfc2136 {
 
 /// BIND refuses a name that its policy denies by a signed REFUSED, Knot by an unsigned BADKEY.
 fn is_denial(outcome: &Result<ResponseCode, Failure>) -> bool {
-    matches!(outcome, Ok(ResponseCode::Refused) | Err(Failure::Hint { tsig: Some(TsigError::BadKey), .. }))
+    match outcome {
+        Ok(rcode) => *rcode == ResponseCode::Refused,
+        Err(failure) => failure.is_bad_key(),
+    }
 }
 
 /// "TXT at a.example.org, TLSA at b.example.org and 3 more"

@@ -24,6 +24,13 @@ pub(super) enum Failure {
     Internal(String),
 }
 
+impl Failure {
+    /// An unsigned BADKEY.
+    pub(super) fn is_bad_key(&self) -> bool {
+        matches!(self, Failure::Hint { tsig: Some(TsigError::BadKey), .. })
+    }
+}
+
 /// Where an exchange happened and for what, for its errors.
 pub(super) struct Story<'a> {
     /// The server's label.
@@ -67,32 +74,56 @@ impl Story<'_> {
 
     /// An error for an authenticated refusal of an UPDATE.
     pub(super) fn refused(&self, rcode: ResponseCode) -> Error {
-        let Story { server, key, names, .. } = self;
+        let Story { server, names, .. } = self;
         let zone = plain(self.zone);
         match rcode {
             ResponseCode::Refused => {
                 Error::new(Class::Auth, format!("{server} refused an update of {names}: REFUSED, signed"))
-                    .hint(format!("allow the key {key} to change {names}: `update-policy` or `allow-update` of zone {zone} (BIND), `acl` with `action: update` (Knot)"))
+                    .hint(self.how_to_allow())
             }
             ResponseCode::NotAuth => {
                 Error::new(Class::NotFound, format!("{server} is not authoritative for zone {zone}: NOTAUTH"))
-                    .hint(format!("updates go to the primary of {zone}; check the zone's name and the server"))
+                    .hint(format!(
+                        "updates go to the primary of {zone}; check the zone's name and the server"
+                    ))
             }
-            ResponseCode::NotZone => {
-                Error::new(Class::Rejected, format!("{server} says that {names} lies outside zone {zone}: NOTZONE"))
-            }
+            ResponseCode::NotZone => Error::new(
+                Class::Rejected,
+                format!("{server} says that {names} lies outside zone {zone}: NOTZONE"),
+            ),
             ResponseCode::ServFail => {
                 Error::new(Class::Transient, format!("{server} failed on an update of {names}: SERVFAIL"))
                     .hint("its log says why; often its journal or zone file is not writable")
             }
-            ResponseCode::NotImp => {
-                Error::new(Class::Rejected, format!("{server} does not take dynamic updates for zone {zone}: NOTIMP"))
-                    .hint("a secondary may not forward updates; name the primary")
-            }
+            ResponseCode::NotImp => Error::new(
+                Class::Rejected,
+                format!("{server} does not take dynamic updates for zone {zone}: NOTIMP"),
+            )
+            .hint("a secondary may not forward updates; name the primary"),
             other => {
                 Error::new(Class::Rejected, format!("{server} refused an update of {names}: {}", word(other)))
             }
         }
+    }
+
+    /// An error for BADKEY on an UPDATE when the same key has just signed a question that was answered: Knot says so
+    /// when no ACL matches.
+    pub(super) fn denied(&self) -> Error {
+        let Story { server, key, names, .. } = self;
+        Error::new(
+            Class::Auth,
+            format!(
+                "{server} denied an update of {names}: BADKEY, although it answers questions signed with key {key}"
+            ),
+        )
+        .hint(self.how_to_allow())
+    }
+
+    fn how_to_allow(&self) -> String {
+        let (key, names, zone) = (&self.key, &self.names, plain(self.zone));
+        format!(
+            "allow the key {key} to change {names}: `update-policy` or `allow-update` of zone {zone} (BIND), `acl` with `action: update` (Knot)"
+        )
     }
 
     fn clock_skew(&self, ours: u64, servers: Option<u64>) -> Error {

@@ -4,6 +4,7 @@
 use super::tls::Tls;
 use super::{outcome::Failure, tsig::Signed};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -13,6 +14,8 @@ use tokio::task::JoinHandle;
 
 /// Whether a message reached the wire when its exchange failed.
 pub(super) enum Broken {
+    /// Not a byte of it was written: another message with the same ID is on its way.
+    IdTaken,
     /// Not a byte of it was written.
     BeforeSending(String),
     /// It may have reached the server.
@@ -61,9 +64,11 @@ impl Connection {
 
     fn expect(&self, id: u16) -> Result<oneshot::Receiver<Vec<u8>>, Broken> {
         let (answer, receiver) = oneshot::channel();
-        match lock(&self.waiting).as_mut() {
-            Some(waiting) => waiting.insert(id, answer),
-            None => return Err(Broken::BeforeSending(CLOSED.into())),
+        let mut waiting = lock(&self.waiting);
+        let Some(waiting) = waiting.as_mut() else { return Err(Broken::BeforeSending(CLOSED.into())) };
+        match waiting.entry(id) {
+            Entry::Occupied(_) => return Err(Broken::IdTaken),
+            Entry::Vacant(place) => place.insert(answer),
         };
         Ok(receiver)
     }
@@ -138,4 +143,30 @@ fn close(waiting: &Waiting) {
 
 fn lock(waiting: &Waiting) -> MutexGuard<'_, Option<HashMap<u16, oneshot::Sender<Vec<u8>>>>> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[tokio::test]
+    async fn two_messages_on_their_way_never_share_an_id() {
+        let (ours, _theirs) = tokio::io::duplex(1024);
+        let connection = Connection::over(ours);
+        let _answer = connection.expect(7).ok().unwrap();
+        assert!(matches!(connection.expect(7), Err(Broken::IdTaken)));
+        assert!(connection.expect(8).is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_servers_close_is_known_before_anything_is_sent() {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let connection = Connection::over(ours);
+        let answer = connection.expect(7).ok().unwrap();
+        drop(theirs);
+        assert!(answer.await.is_err());
+        assert!(!connection.is_open());
+        assert!(matches!(connection.expect(8), Err(Broken::BeforeSending(_))));
+    }
 }

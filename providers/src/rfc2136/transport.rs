@@ -69,7 +69,8 @@ impl Link {
             let signed = key.sign(message)?;
             if signed.wire.len() <= MAX_DATAGRAM {
                 let answer = self.by_udp(&signed).await?;
-                if !answer.truncation {
+                // An UPDATE was done all the same.
+                if !answer.truncation || signed.op_code == OpCode::Update {
                     return Ok(answer);
                 }
             }
@@ -88,6 +89,7 @@ impl Link {
             let answer = timeout_at(deadline, connection.exchange(&signed)).await;
             let harmless = match &answer {
                 Ok(Ok(raw)) => return signed.open(raw),
+                Ok(Err(Broken::IdTaken)) => continue,
                 Ok(Err(Broken::BeforeSending(_))) => true,
                 Ok(Err(Broken::AfterSending(_))) => if_lost == IfLost::Repeat,
                 Err(_) => false,
@@ -127,7 +129,8 @@ impl Link {
     }
 
     fn no_connection(&self) -> Failure {
-        Failure::Unreachable(format!("no connection within {:?}", self.timeout))
+        let what = if self.tls.is_some() { "connection with TLS" } else { "connection" };
+        Failure::Unreachable(format!("no {what} within {:?}", self.timeout))
     }
 
     fn no_answer(&self) -> Failure {
