@@ -1,19 +1,19 @@
 //! One order from beginning to end; many run side by side.
 
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::{try_join, try_join_all};
 use hickory_proto::rr::Name;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use super::Result;
 use super::acme::{Acme, base64url, text};
 use super::dns::{Dns, Records};
 
-/// Pause between two looks at an order; our choice: pebble says nothing about it and signs in a few milliseconds.
+/// From one look at an order to the next; our choice: pebble says nothing about it and signs in a few milliseconds.
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
 /// What is ordered: names of one zone for one certificate.
@@ -124,11 +124,12 @@ async fn download(acme: &Acme, url: &str, finalize: &str, wanted: &Wanted) -> Re
 
 async fn poll(acme: &Acme, url: &str, until: &str) -> Result<Value> {
     loop {
+        let next = Instant::now() + POLL_EVERY;
         let order = acme.post_json(url, None).await?;
         match text(&order, "status")? {
             status if status == until => return Ok(order),
             "invalid" => return Err(format!("the order failed: {order}").into()),
-            _ => sleep(POLL_EVERY).await,
+            _ => sleep_until(next).await,
         }
     }
 }
