@@ -3,6 +3,7 @@
 //! All problems of a file are reported at once, each with line, column and path. No secret is read here, and none is
 //! needed: `plan` runs without them.
 
+mod certificate;
 pub mod defaults;
 mod keys;
 mod names;

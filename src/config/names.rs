@@ -47,9 +47,10 @@ pub(super) fn tlsa_owner(text: &str) -> Result<Owner, String> {
     };
     let port = match port {
         "*" => None,
-        _ => Some(
-            port.strip_prefix('_').and_then(parse_port).ok_or("the port must be `_1` to `_65535`, or `*`")?,
-        ),
+        _ => {
+            let digits = port.strip_prefix('_').ok_or(shape)?;
+            Some(parse_port(digits).ok_or("the port must be `_1` to `_65535`, or `*` for all")?)
+        }
     };
     let protocol = protocol.to_ascii_lowercase();
     if !["_tcp", "_udp", "_sctp"].contains(&protocol.as_str()) {

@@ -44,6 +44,7 @@ pub fn problems_to_error(problems: Vec<Problem>) -> Error {
     let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
     let count = match lines.len() {
         1 => "1 problem".to_owned(),
+        MOST => format!("the first {MOST} problems"),
         n => format!("{n} problems"),
     };
     Error::new(Kind::Config, action, format!("{count}\n{}", lines.join("\n"))).remains("Nothing was changed.")
@@ -59,6 +60,9 @@ pub(super) struct Place {
     /// Path in the document.
     pub(super) path: String,
 }
+
+/// Nobody reads more at once; it also bounds the work of finding near names. Our choice.
+const MOST: usize = 100;
 
 /// Collects problems, so that one run reports them all.
 #[derive(Debug)]
@@ -84,8 +88,16 @@ impl Sink {
     }
 
     fn push(&mut self, place: &Place, message: String, hint: Option<String>) {
+        if self.is_full() {
+            return;
+        }
         let Place { line, column, path } = place.clone();
         self.problems.push(Problem { file: self.file.clone(), line, column, path, message, hint });
+    }
+
+    /// No more problems are taken; mistakes there will show when these are gone.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() >= MOST
     }
 
     /// How many so far.

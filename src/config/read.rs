@@ -5,7 +5,7 @@ use super::problem::{Place, Sink, nearest, quote};
 use super::tree::{Node, Value};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A type that can be read from a node.
 pub(super) trait Read: Sized {
@@ -69,26 +69,30 @@ pub(super) use mapping;
 pub(super) struct Fields<'n> {
     place: Place,
     values: BTreeMap<&'n str, &'n Node>,
+    /// Fields that misspelt ones were meant to be: not reported as missing as well.
+    meant: BTreeSet<String>,
 }
 
 impl<'n> Fields<'n> {
     /// `None` (and a problem) when no mapping stands here.
     pub(super) fn open(node: &'n Node, path: &str, known: &[&str], sink: &mut Sink) -> Option<Self> {
         let mut values = BTreeMap::new();
+        let mut meant = BTreeSet::new();
         for (key, name, value) in entries(node, path, known, sink)? {
             if known.contains(&name) {
                 values.insert(name, value);
             } else {
-                unknown(key, name, path, known, sink);
+                meant.extend(unknown(key, name, path, known, sink).map(str::to_owned));
             }
         }
-        Some(Fields { place: node.place(path), values })
+        Some(Fields { place: node.place(path), values, meant })
     }
 
     /// Reads one field.
     pub(super) fn take<T: Read>(&self, name: &str, sink: &mut Sink) -> Option<T> {
         match self.values.get(name) {
             Some(node) => T::read(node, &join(&self.place.path, name), sink),
+            None if self.meant.contains(name) => T::absent(),
             None => T::absent().or_else(|| {
                 sink.say(&self.place, format!("`{name}` is missing"));
                 None
@@ -97,13 +101,15 @@ impl<'n> Fields<'n> {
     }
 }
 
-fn unknown(key: &Node, name: &str, path: &str, known: &[&str], sink: &mut Sink) {
-    let place = key.place(&join(path, name));
-    let hint = match nearest(name, known.iter().copied()) {
+/// Reports an unknown field; the known one it was meant to be.
+fn unknown<'k>(key: &Node, name: &str, path: &str, known: &[&'k str], sink: &mut Sink) -> Option<&'k str> {
+    let near = nearest(name, known.iter().copied()).filter(|_| !sink.is_full());
+    let hint = match near {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known here: {}", known.join(", ")),
     };
-    sink.say_with(&place, "unknown field", hint);
+    sink.say_with(&key.place(&join(path, name)), "unknown field", hint);
+    near
 }
 
 /// A mapping's entries with their keys as text; repeated keys are reported and left out.
@@ -195,12 +201,40 @@ impl Read for String {
     }
 }
 
+/// A duration as text, such as `30d`; a bare number lacks its unit.
+#[derive(Debug)]
+pub(super) struct DurationText(pub(super) String);
+
+impl Read for DurationText {
+    fn read(node: &Node, path: &str, sink: &mut Sink) -> Option<Self> {
+        if let Value::Int(_) | Value::Number = node.value {
+            sink.say(&node.place(path), "lacks its unit: 30s, 5m, 12h, 30d or 2w");
+            return None;
+        }
+        String::read(node, path, sink).map(DurationText)
+    }
+}
+
+impl JsonSchema for DurationText {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^[0-9]+[smhdw]$"})
+    }
+}
+
 impl Read for bool {
     fn read(node: &Node, path: &str, sink: &mut Sink) -> Option<Self> {
         if let Value::Bool(value) = node.value {
             return Some(value);
         }
-        sink.say(&node.place(path), format!("must be true or false, not {}", node.what()));
+        sink.say(&node.place(path), format!("must be `true` or `false`, not {}", node.what()));
         None
     }
 }

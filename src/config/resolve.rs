@@ -1,13 +1,13 @@
 //! From the mirror to what the administrator wants, typed: every cross-check, each problem at its line.
 
-use super::keys::{keys, readable};
-use super::names::{self, Owner};
-use super::problem::{Place, Sink, nearest, quote};
-use super::read::{At, Map};
+use super::certificate::certificate;
+use super::keys::readable;
+use super::names;
+use super::problem::{Sink, nearest, quote};
+use super::read::{At, DurationText, Map};
 use super::{CsrNames, defaults, servers, spec};
 use crate::model::desired::{
-    Account, Certificate, Deploy, Desired, Dnssec, Eab, Endpoints, Provider, Renew, Rfc2136, Transport,
-    TsigAlgorithm, Zone,
+    Account, Desired, Dnssec, Eab, Provider, Rfc2136, Transport, TsigAlgorithm, Zone,
 };
 use crate::secret::SecretRef;
 use hickory_proto::rr::Name;
@@ -23,11 +23,11 @@ pub(super) struct Context<'a> {
     /// Reads a CSR's names.
     pub(super) csr_names: &'a CsrNames<'a>,
     /// Accounts by name, also those with problems.
-    accounts: BTreeSet<String>,
+    pub(super) accounts: BTreeSet<String>,
     /// Providers by name, also those with problems.
     providers: BTreeSet<String>,
     /// Zones by apex (relative form); `None`: no provider.
-    zones: BTreeMap<String, Option<String>>,
+    pub(super) zones: BTreeMap<String, Option<String>>,
 }
 
 /// Checks everything; `None` when the file as a whole makes no sense (a problem says why).
@@ -75,11 +75,15 @@ fn each<S, T>(
 }
 
 /// The value, or its problem at the right place with the text it is about.
-fn checked<T>(at: &At<String>, check: impl FnOnce(&str) -> Result<T, String>, sink: &mut Sink) -> Option<T> {
+pub(super) fn checked<T>(
+    at: &At<String>,
+    check: impl FnOnce(&str) -> Result<T, String>,
+    sink: &mut Sink,
+) -> Option<T> {
     check(&at.value).map_err(|why| sink.say(&at.place, format!("{}: {why}", quote(&at.value)))).ok()
 }
 
-fn texts<T>(
+pub(super) fn texts<T>(
     list: Option<&[At<String>]>,
     check: impl Fn(&str) -> Result<T, String>,
     sink: &mut Sink,
@@ -126,7 +130,7 @@ fn account(
 }
 
 /// `Some(None)` for an absent option, `None` when its value has a problem.
-fn optional<S, T>(spec: Option<S>, check: impl FnOnce(S) -> Option<T>) -> Option<Option<T>> {
+pub(super) fn optional<S, T>(spec: Option<S>, check: impl FnOnce(S) -> Option<T>) -> Option<Option<T>> {
     match spec {
         Some(spec) => check(spec).map(Some),
         None => Some(None),
@@ -152,7 +156,7 @@ fn directory(at: &At<String>, sink: &mut Sink) -> Option<String> {
 }
 
 /// Names of accounts, providers and certificates are file names in the state directory.
-fn entry_name(name: &At<String>, sink: &mut Sink) -> Option<()> {
+pub(super) fn entry_name(name: &At<String>, sink: &mut Sink) -> Option<()> {
     let text = name.value.as_bytes();
     let first = text.first().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let rest = text.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(b));
@@ -246,13 +250,22 @@ fn algorithm(at: &At<String>, sink: &mut Sink) -> Option<TsigAlgorithm> {
 }
 
 fn duration(
-    at: Option<&At<String>>,
+    at: Option<&At<DurationText>>,
     default: Duration,
     range: &RangeInclusive<Duration>,
     sink: &mut Sink,
 ) -> Option<Duration> {
-    optional(at, |at| checked(at, |text| servers::duration(text, range), sink))
-        .map(|found| found.unwrap_or(default))
+    optional(at, |at| duration_in(at, range, sink)).map(|found| found.unwrap_or(default))
+}
+
+/// A duration within a range.
+pub(super) fn duration_in(
+    at: &At<DurationText>,
+    range: &RangeInclusive<Duration>,
+    sink: &mut Sink,
+) -> Option<Duration> {
+    let text = At { value: at.value.0.clone(), place: at.place.clone() };
+    checked(&text, |text| servers::duration(text, range), sink)
 }
 
 fn zones(map: &Map<spec::Zone>, context: &mut Context<'_>, sink: &mut Sink) -> BTreeMap<Name, Zone> {
@@ -303,8 +316,8 @@ fn zone(
 }
 
 /// Reports a reference to something that is not there, with the nearest thing that is.
-fn known(what: &str, at: &At<String>, names: &BTreeSet<String>, sink: &mut Sink) {
-    if names.contains(&at.value) {
+pub(super) fn known(what: &str, at: &At<String>, names: &BTreeSet<String>, sink: &mut Sink) {
+    if names.contains(&at.value) || sink.is_full() {
         return;
     }
     let hint = match nearest(&at.value, names.iter().map(String::as_str)) {
@@ -334,156 +347,8 @@ fn dnssec(at: &At<String>, sink: &mut Sink) -> Option<Dnssec> {
     checked(at, word, sink)
 }
 
-fn certificate(
-    name: &At<String>,
-    spec: &spec::Certificate,
-    context: &Context<'_>,
-    sink: &mut Sink,
-) -> Option<Certificate> {
-    let named = entry_name(name, sink);
-    let names = identifiers(&spec.names, context, sink);
-    let keys = keys(&spec.keys, &names, context, sink);
-    let owners = tlsa(spec.tlsa.as_deref().unwrap_or_default(), context, sink);
-    let endpoints = endpoints(spec.endpoints.as_ref(), &owners, sink);
-    let before = spec.renew.as_ref().and_then(|renew| renew.before.as_ref());
-    let renew = optional(before, |at| {
-        checked(at, |text| servers::duration(text, &defaults::RENEW_RANGE), sink).map(Renew::Before)
-    });
-    let (None | Some(spec::Rotate::Manual)) = spec.rotate; // another kind would not compile before it is handled
-    let deploy = deploy(spec.deploy.as_ref(), context.folder, sink);
-    let account = account_of(name, spec.account.as_ref(), context, sink);
-    named?;
-    Some(Certificate {
-        name: name.value.clone(),
-        account,
-        names,
-        keys: keys?,
-        tlsa: owners.into_iter().map(|(owner, _)| owner.name).collect(),
-        endpoints: endpoints?,
-        preferred_chain: spec.preferred_chain.as_ref().map(|at| at.value.clone()),
-        renew: renew?.unwrap_or(Renew::Third),
-        deploy: deploy?,
-    })
-}
-
-fn account_of(name: &At<String>, at: Option<&At<String>>, context: &Context<'_>, sink: &mut Sink) -> String {
-    let implied = At { value: defaults::ACCOUNT.to_owned(), place: name.place.clone() };
-    let at = at.unwrap_or(&implied);
-    known("account", at, &context.accounts, sink);
-    at.value.clone()
-}
-
-/// The certificate's names, canonical, sorted, each once, each in a zone of ours.
-fn identifiers(list: &At<Vec<At<String>>>, context: &Context<'_>, sink: &mut Sink) -> Vec<String> {
-    let mut found = BTreeSet::new();
-    for at in &list.value {
-        let Some(name) = checked(at, names::identifier, sink) else { continue };
-        if zone_of(name.trim_start_matches("*."), context).is_none() {
-            no_zone(&name, at, context, sink);
-        }
-        found.insert(name);
-    }
-    if list.value.is_empty() && list.place.line > 0 {
-        sink.say(&list.place, "at least one name is needed");
-    }
-    found.into_iter().collect()
-}
-
-/// The zone with the longest apex that ends this name at a label boundary, and its provider.
-fn zone_of<'c>(name: &str, context: &'c Context<'_>) -> Option<(&'c str, Option<&'c str>)> {
-    let mut rest = name;
-    loop {
-        if let Some((apex, provider)) = context.zones.get_key_value(rest) {
-            return Some((apex, provider.as_deref()));
-        }
-        rest = rest.split_once('.')?.1;
-    }
-}
-
-fn no_zone(name: &str, at: &At<String>, context: &Context<'_>, sink: &mut Sink) {
-    let hint = match context.zones.is_empty() {
-        true => "write the zone it is in under `zones`".to_owned(),
-        false => {
-            let apexes: Vec<&str> = context.zones.keys().take(10).map(String::as_str).collect();
-            format!("write the zone it is in under `zones`; there are: {}", apexes.join(", "))
-        }
-    };
-    sink.say_with(&at.place, format!("{} is in none of the zones", quote(name)), hint);
-}
-
-fn tlsa<'s>(list: &'s [At<String>], context: &Context<'_>, sink: &mut Sink) -> Vec<(Owner, &'s Place)> {
-    let mut owners: Vec<(Owner, &Place)> = Vec::new();
-    for at in list {
-        let Some(owner) = checked(at, names::tlsa_owner, sink) else { continue };
-        match zone_of(&owner.host, context) {
-            None => no_zone(&at.value, at, context, sink),
-            Some((apex, None)) => {
-                let message = format!(
-                    "the zone {} has `provider: none`: no TLSA record can be written there",
-                    quote(apex)
-                );
-                sink.say_with(&at.place, message, "give the zone a provider, or drop this owner");
-            }
-            Some(_) => {}
-        }
-        if !owners.iter().any(|(other, _)| other.name == owner.name) {
-            owners.push((owner, &at.place));
-        }
-    }
-    owners
-}
-
-fn endpoints(
-    spec: Option<&At<spec::Endpoints>>,
-    owners: &[(Owner, &Place)],
-    sink: &mut Sink,
-) -> Option<Endpoints> {
-    match spec.map(|at| (&at.value, &at.place)) {
-        Some((spec::Endpoints::Word(word), _)) if word.value == "unchecked" => Some(Endpoints::Unchecked),
-        Some((spec::Endpoints::Word(word), _)) => {
-            sink.say_with(
-                &word.place,
-                format!("{} is no list", quote(&word.value)),
-                "write `[smtp://host:25]`, or `unchecked`",
-            );
-            None
-        }
-        Some((spec::Endpoints::Listed(list), place)) => {
-            if list.is_empty() && !owners.is_empty() {
-                sink.say_with(
-                    place,
-                    "is empty, and TLSA records want something to be checked",
-                    "write `unchecked` if you mean it",
-                );
-            }
-            Some(Endpoints::Listed(texts(Some(list), servers::endpoint, sink)))
-        }
-        None => derived(owners, sink),
-    }
-}
-
-fn derived(owners: &[(Owner, &Place)], sink: &mut Sink) -> Option<Endpoints> {
-    let before = sink.count();
-    let mut endpoints = Vec::new();
-    for (owner, place) in owners {
-        match servers::endpoint_of(owner) {
-            Ok(endpoint) => endpoints.push(endpoint),
-            Err(why) => {
-                let hint = "list `endpoints:` that present this certificate, or write `endpoints: unchecked`";
-                sink.say_with(place, format!("no endpoint can be derived: {why}"), hint);
-            }
-        }
-    }
-    (sink.count() == before).then_some(Endpoints::Listed(endpoints))
-}
-
-fn deploy(spec: Option<&spec::Deploy>, folder: &Path, sink: &mut Sink) -> Option<Deploy> {
-    let Some(argv) = spec.and_then(|deploy| deploy.reload.as_ref()) else { return Some(Deploy::default()) };
-    argv_of(argv, folder, sink).map(|reload| Deploy { reload })
-}
-
 /// An argument vector. A program with a `/` is a path like any other; without one it is looked up in PATH.
-fn argv_of(argv: &At<Vec<At<String>>>, folder: &Path, sink: &mut Sink) -> Option<Vec<String>> {
+pub(super) fn argv_of(argv: &At<Vec<At<String>>>, folder: &Path, sink: &mut Sink) -> Option<Vec<String>> {
     let mut words: Vec<String> = argv.value.iter().map(|at| at.value.clone()).collect();
     let Some(program) = words.first_mut() else {
         sink.say(&argv.place, "is an empty list: a program is missing");

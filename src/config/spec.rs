@@ -1,7 +1,7 @@
 //! The mirror of zones.yaml: what may stand where. Doc comments become the descriptions in `zones.schema.json`.
 
 use super::problem::Sink;
-use super::read::{At, Fields, Map, Read, mapping, one_of};
+use super::read::{At, DurationText, Fields, Map, Read, mapping, one_of};
 use super::tree::{Node, Value};
 use schemars::JsonSchema;
 
@@ -87,7 +87,7 @@ mapping! {
         /// The key that signs.
         tsig: Tsig,
         /// Time for one message and its answer, such as `5s` (default).
-        timeout: Option<At<String>>,
+        timeout: Option<At<DurationText>>,
     }
 }
 
@@ -121,7 +121,7 @@ mapping! {
         /// Servers to look at instead of the zone's NS set.
         check: Option<Vec<At<String>>>,
         /// How long to wait until every server has a change, such as `120s` (default).
-        propagation: Option<At<String>>,
+        propagation: Option<At<DurationText>>,
         /// TTLs of new records.
         ttl: Option<Ttl>,
         /// `required` (default) or `unsigned-ok`: TLSA only where DNSSEC validates, or also elsewhere.
@@ -242,7 +242,7 @@ mapping! {
     /// When to renew.
     Renew {
         /// Time left before expiry, such as `30d`.
-        before: Option<At<String>>,
+        before: Option<At<DurationText>>,
     }
 }
 

@@ -13,6 +13,8 @@ use std::fmt;
 const MAX_DEPTH: usize = 32;
 /// Nodes that aliases may repeat in all: ends alias bombs. Our choice.
 const MAX_ALIAS_NODES: usize = 50_000;
+/// Bytes of all scalars together, repetitions by aliases included: four times the largest file.
+const MAX_SCALAR_BYTES: usize = 4 * 1024 * 1024;
 
 /// One value and where it stands.
 #[derive(Debug, Clone)]
@@ -55,7 +57,8 @@ impl Node {
         match self.value {
             Value::Null => "nothing",
             Value::Bool(_) => "true or false",
-            Value::Int(_) | Value::Number => "a number",
+            Value::Int(_) => "a number",
+            Value::Number => "a number with a sign or fraction, or out of range",
             Value::Text(_) => "text",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
@@ -82,7 +85,12 @@ fn options() -> serde_saphyr::Options {
     let mut options = serde_saphyr::options! {
         with_snippet: false, // the excerpt would print neighbouring lines
         duplicate_keys: DuplicateKeyPolicy::PassThrough, // `read` reports them all, with their path
-        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH },
+        strict_booleans: true, // YAML 1.2: `no` and `off` are text
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
+            max_total_scalar_bytes: MAX_SCALAR_BYTES,
+        },
     };
     options.alias_limits.max_total_replayed_events = MAX_ALIAS_NODES;
     options
@@ -92,10 +100,36 @@ fn document(line: u64, column: u64) -> Place {
     Place { line, column, path: String::new() }
 }
 
-/// The parser may quote a scalar, an anchor or a tag; whatever it quotes could be a secret, so quotations are dropped.
+/// The parser's words without its repetition of the place, and without what it quotes: that could be a secret.
 fn report(error: &serde_saphyr::Error, sink: &mut Sink) {
     let (line, column) = error.location().map_or((1, 1), |at| (at.line().max(1), at.column().max(1)));
-    sink.say(&document(line, column), error.to_string());
+    let text = error.to_string();
+    let words = text.split(" at line ").next().unwrap_or(&text);
+    let message = match words {
+        _ if words.starts_with("multiple YAML documents") => {
+            "a second document begins; zones.yaml is one".to_owned()
+        }
+        _ => format!("is not YAML: {}", without_quotations(words)),
+    };
+    sink.say(&document(line, column), message);
+}
+
+/// Anything in quotes that is longer than punctuation becomes `…`.
+fn without_quotations(text: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(['"', '\'', '`']) {
+        let mark = &rest[start..=start];
+        let Some(length) = rest[start + 1..].find(mark) else { break };
+        let quoted = &rest[start + 1..start + 1 + length];
+        kept.push_str(&rest[..start]);
+        kept.push_str(mark);
+        kept.push_str(if quoted.len() <= 2 { quoted } else { "…" });
+        kept.push_str(mark);
+        rest = &rest[start + length + 2..];
+    }
+    kept.push_str(rest);
+    kept
 }
 
 impl From<Spanned<Value>> for Node {
