@@ -1,1 +1,5 @@
 //! cli
+
+pub mod files;
+pub mod keys;
+pub mod tlsa;

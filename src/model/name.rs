@@ -30,7 +30,9 @@ pub fn hosts(typed: &[String]) -> Result<Vec<String>, KeyError> {
 pub fn owner(typed: &str) -> Result<String, KeyError> {
     let mut attributes = Vec::new();
     let mut rest = typed;
-    while let Some((label, after)) = rest.split_once('.').filter(|(label, _)| is_attribute(label)) {
+    while let Some((label, after)) = rest.split_once('.')
+        && (is_attribute(label) || (label == "*" && attributes.is_empty()))
+    {
         attributes.push(label.to_ascii_lowercase());
         rest = after;
     }
@@ -45,10 +47,9 @@ pub fn owner(typed: &str) -> Result<String, KeyError> {
 }
 
 fn is_attribute(label: &str) -> bool {
-    let named = label.strip_prefix('_').is_some_and(|tail| {
-        !tail.is_empty() && tail.len() < 63 && tail.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    });
-    named || label == "*"
+    label.strip_prefix('_').is_some_and(|tail| {
+        (1..63).contains(&tail.len()) && tail.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    })
 }
 
 fn check_typed(typed: &str, base: &str) -> Result<(), KeyError> {
