@@ -113,7 +113,15 @@ fn usage(error: KeyError) -> Error {
 /// One file with what is in it, or why nothing is.
 struct Row {
     file: PathBuf,
-    seen: Result<Seen, KeyError>,
+    seen: Result<Seen>,
+}
+
+impl Row {
+    fn of(file: PathBuf) -> Self {
+        let look = |bytes: &[u8]| key::look(bytes).map_err(|error| error.in_file(file.display()));
+        let seen = files::read(&file).and_then(|bytes| look(&bytes));
+        Row { seen, file }
+    }
 }
 
 fn list(args: &ListArgs) -> Result<Output> {
@@ -121,24 +129,19 @@ fn list(args: &ListArgs) -> Result<Output> {
     let mut rows = Vec::new();
     for path in &args.paths {
         if path.is_dir() {
-            for file in files_in(path)? {
-                rows.push(row(file)?);
-            }
+            // Others than keys may lie about in a directory: their rows say so.
+            rows.extend(files_in(path)?.into_iter().map(Row::of));
         } else {
-            let row = row(path.clone())?;
-            // A file that was named must be a key; in a directory others may lie about.
-            if let Err(error) = row.seen {
-                return Err(error.in_file(path.display()));
-            }
-            rows.push(row);
+            rows.push(named(path)?);
         }
     }
     Ok(Output { text: table(&rows), json: rows.iter().map(|row| json(row, &rows)).collect() })
 }
 
-fn row(file: PathBuf) -> Result<Row> {
-    let bytes = files::read(&file)?;
-    Ok(Row { seen: key::look(&bytes), file })
+/// The row of a file that was named, and so must be a key.
+fn named(file: &Path) -> Result<Row> {
+    let Row { file, seen } = Row::of(file.to_path_buf());
+    Ok(Row { seen: Ok(seen?), file })
 }
 
 /// The regular files of a directory, by name.
@@ -162,8 +165,8 @@ fn table(rows: &[Row]) -> String {
     let (file, kind, algorithm) = (width(0), width(1), width(2));
     let mut text = String::new();
     for (cells, row) in cells.iter().zip(rows) {
-        let line = format!("{:file$}  {:kind$}  {:algorithm$}  {}", cells[0], cells[1], cells[2], cells[3]);
-        text += &line;
+        let [name, what, how, which] = cells;
+        text += &format!("{name:file$}  {what:kind$}  {how:algorithm$}  {which}");
         if let Some(other) = same_key(row, rows) {
             text += &format!("  same key as {}", other.display());
         }
@@ -176,7 +179,7 @@ fn cells(row: &Row) -> [String; 4] {
     let file = row.file.display().to_string();
     match &row.seen {
         Ok(seen) => [file, seen.what.to_string(), seen.key.to_string(), seen.spki.to_string()],
-        Err(error) => [file, "-".into(), "-".into(), error.to_string()],
+        Err(error) => [file, "-".into(), "-".into(), error.cause.clone()],
     }
 }
 
@@ -191,7 +194,7 @@ fn json(row: &Row, rows: &[Row]) -> serde_json::Value {
     let mut value = match &row.seen {
         Ok(seen) => files::describe(&row.file, seen),
         Err(error) => {
-            serde_json::json!({ "file": row.file.display().to_string(), "problem": error.to_string() })
+            serde_json::json!({ "file": row.file.display().to_string(), "problem": error.cause })
         }
     };
     if let Some(other) = same_key(row, rows) {

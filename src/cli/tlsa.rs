@@ -7,7 +7,7 @@ use crate::model::{name, pin};
 use crate::report::Output;
 use crate::report::tlsa::{Format, Records};
 use hickory_proto::rr::Name;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Print TLSA 3 1 1 records, or other pins, for certificates, CSRs, public or private keys. Offline.
 #[derive(Debug, Clone, clap::Args)]
@@ -41,13 +41,13 @@ pub fn run(args: &TlsaArgs) -> Result<Output> {
     let owners = owners(args)?;
     check_format(args, &owners)?;
     files::refuse_two_standard_inputs(&args.files)?;
-    let seen = args.files.iter().map(look).collect::<Result<Vec<_>>>()?;
+    let seen = args.files.iter().map(|file| look(file)).collect::<Result<Vec<_>>>()?;
     let records =
         Records { owners, keys: unique(seen.iter().map(|seen| seen.spki)), ttl: args.ttl, zone: zone(args)? };
     Ok(Output { text: records.text(args.format), json: json(args, &seen, &records) })
 }
 
-fn look(file: &PathBuf) -> Result<Seen> {
+fn look(file: &Path) -> Result<Seen> {
     let bytes = files::read(file)?;
     key::look(&bytes).map_err(|error| error.in_file(file.display()))
 }

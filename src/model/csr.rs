@@ -63,7 +63,7 @@ pub fn to_pem(der: &[u8]) -> String {
 
 /// Proof of possession (RFC 2986 §3). What surrounds the signed part must have the right shape too: x509-parser is
 /// lenient there, CAs are not.
-fn check_signature(request: &X509CertificationRequest<'_>) -> Result<(), KeyError> {
+pub(super) fn check_signature(request: &X509CertificationRequest<'_>) -> Result<(), KeyError> {
     let whole_octets = request.signature_value.unused_bits == 0;
     if whole_octets && is_shaped(request.as_raw()) && request.verify_signature().is_ok() {
         return Ok(());

@@ -8,9 +8,7 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use x509_parser::prelude::{
-    FromDer, SubjectPublicKeyInfo, X509Certificate, X509CertificationRequest, X509Error,
-};
+use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate, X509CertificationRequest};
 use x509_parser::public_key::PublicKey;
 
 pub use super::key_error::KeyError;
@@ -272,16 +270,15 @@ fn spki_of_certificate(der: &[u8]) -> Option<Vec<u8>> {
     rest.is_empty().then(|| certificate.tbs_certificate.subject_pki.raw.to_vec())
 }
 
-/// The key of a CSR whose self-signature verifies, or has an algorithm that we cannot verify (P-521): a pin on such
-/// a key is still the pin that was asked for.
+/// The key of a CSR. Its self-signature must verify when the key is of a kind that CAs take; ring cannot judge the
+/// others (P-521, RSA-PSS with a long salt), and a pin on such a key is still the pin that was asked for.
 fn spki_of_csr(der: &[u8]) -> Result<Option<Vec<u8>>, KeyError> {
     let Ok(([], csr)) = X509CertificationRequest::from_der(der) else { return Ok(None) };
-    match csr.verify_signature() {
-        Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm) => {
-            Ok(Some(csr.certification_request_info.subject_pki.raw.to_vec()))
-        }
-        Err(_) => Err(KeyError::Signature("the CSR".into())),
+    let spki = &csr.certification_request_info.subject_pki;
+    if KeyKind::of_parsed(spki)?.check().is_ok() {
+        super::csr::check_signature(&csr)?;
     }
+    Ok(Some(spki.raw.to_vec()))
 }
 
 /// A SubjectPublicKeyInfo around a PKCS#1 RSAPublicKey (RFC 8017 §A.1.1).

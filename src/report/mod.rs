@@ -1,14 +1,12 @@
-//! What the user gets: the same facts as text and as JSON.
+//! What commands say: text for people and zone files, JSON for programs.
 
-pub mod apply;
-pub mod status;
 pub mod tlsa;
 
-/// A command's result: text for people, JSON for programs; the caller prints one of them.
+/// What a command has to say; printing it is the caller's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
-    /// For stdout, lines ending in a newline; may be empty.
+    /// For standard output, with its final newline; empty when there is nothing to say.
     pub text: String,
-    /// Merged into the one JSON document of `--json`.
+    /// The `result` of `--json`.
     pub json: serde_json::Value,
 }
