@@ -1,5 +1,7 @@
 //! What commands say: text for people and zone files, JSON for programs.
 
+pub mod apply;
+pub mod status;
 pub mod tlsa;
 
 /// What a command has to say; printing it is the caller's.
