@@ -20,6 +20,11 @@ const MAX_UNKNOWN: u32 = 3;
 const PATIENCE: u32 = 3;
 /// Longest pause between two tries.
 const MAX_PAUSE: Duration = Duration::from_millis(400);
+/// How long an accepted change may take to show at the server that accepted it. Our choice: BIND with inline signing
+/// needed 2–300 ms here.
+const SIGNING: Duration = Duration::from_secs(5);
+/// First pause between two looks for an accepted change.
+const SHORTEST_LOOK: Duration = Duration::from_millis(5);
 /// Questions on their way at once; BIND reads no more than about this many per connection.
 const QUESTIONS_AT_ONCE: usize = 32;
 
@@ -130,22 +135,33 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// RFC 2136 §3.4.2.2 lets a server ignore an addition in silence, so NOERROR is not proof.
+    /// RFC 2136 §3.4.2.2 lets a server ignore an addition in silence, so NOERROR is not proof. A zone with inline
+    /// signing answers from its signed copy, which follows a moment later: that long we look again.
     async fn read_back(mut self) -> Result<Applied, Error> {
-        let read = self.read_patiently().await;
-        self.seen =
-            read.map_err(|e| unsettled(e, "the server had accepted it, but it could not be read back"))?;
+        let until = Instant::now() + SIGNING;
+        let mut pause = SHORTEST_LOOK;
         self.synthesized.fill(false);
-        let missing: Vec<_> = self.steps().iter().map(Step::target).collect();
-        if missing.is_empty() {
-            return Ok(Applied { writes: self.writes });
-        }
+        let missing = loop {
+            let read = self.read_patiently().await;
+            self.seen =
+                read.map_err(|e| unsettled(e, "the server had accepted it, but it could not be read back"))?;
+            let missing: Vec<_> = self.steps().iter().map(Step::target).collect();
+            if missing.is_empty() {
+                return Ok(Applied { writes: self.writes });
+            }
+            if Instant::now() + pause > until {
+                break missing;
+            }
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(MAX_PAUSE);
+        };
         let names = self.provider.story(self.zone, &missing).names;
         Err(Error::new(
             Class::Conflict,
             format!(
-                "{} answered NOERROR, but the records are not there: {names} (an alias? RFC 2136 §3.4.2.2)",
-                self.provider.label
+                "{} answered NOERROR, but after {} s the records are not there: {names} (an alias? RFC 2136 §3.4.2.2)",
+                self.provider.label,
+                SIGNING.as_secs()
             ),
         )
         .hint("look for a CNAME or DNAME at the name, or another program that writes there"))
