@@ -2,6 +2,10 @@
 //! lies. Each test starts its own server; without the packages it fails and says which to install.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
 
+#[path = "rfc2136/lies.rs"]
+mod lies;
+#[path = "rfc2136/outages.rs"]
+mod outages;
 mod support;
 
 use danesmith_providers::rfc2136::{Algorithm, Config, Counters, Rfc2136, Transport};
@@ -19,6 +23,11 @@ const PINS: &str = "_25._tcp.mx.example.test.";
 /// Two challenge values and two pins.
 fn four() -> Vec<Change> {
     vec![change(CHALLENGE, &[txt("a"), txt("b")], &[]), change(PINS, &[tlsa(1), tlsa(2)], &[])]
+}
+
+/// The changes that take `changes` back.
+fn undone(changes: &[Change]) -> Vec<Change> {
+    changes.iter().map(|c| Change { remove: c.add.clone(), add: vec![], ..c.clone() }).collect()
 }
 
 async fn on_both<F: Future<Output = ()>>(test: impl Fn(Server) -> F) {
@@ -293,134 +302,6 @@ async fn a_second_address_serves_when_the_first_does_not() {
 }
 
 #[tokio::test]
-async fn a_frozen_server_costs_one_timeout() {
-    on_both(async |server: Server| {
-        for transport in [Transport::Tcp, Transport::Udp] {
-            let provider = provider(server.address(), |c| {
-                c.timeout = Duration::from_millis(400);
-                c.transport = transport;
-            });
-            provider.apply(&zone(), &four()).await.unwrap();
-            server.freeze();
-            let start = Instant::now();
-            let error = provider.apply(&zone(), &[change(PINS, &[tlsa(3)], &[])]).await.unwrap_err();
-            let took = start.elapsed();
-            server.thaw();
-            assert_eq!(error.class, Class::Transient, "{error}");
-            assert!(took < Duration::from_secs(2), "{took:?}");
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_server_killed_under_the_writer_ends_with_every_value_once() {
-    on_both(async |mut server: Server| {
-        let writer = Arc::new(provider(server.address(), |c| c.timeout = Duration::from_secs(2)));
-        let values: Vec<_> = (0..40).map(|n| txt(&format!("value {n}"))).collect();
-        let task = {
-            let (writer, values) = (writer.clone(), values.clone());
-            tokio::spawn(async move {
-                for value in values {
-                    while let Err(e) =
-                        writer.apply(&zone(), &[change(CHALLENGE, std::slice::from_ref(&value), &[])]).await
-                    {
-                        assert_eq!(e.class, Class::Transient, "{e}");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                    }
-                }
-            })
-        };
-        tokio::time::sleep(Duration::from_millis(30)).await;
-        server.freeze(); // its socket takes messages that it will never answer
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let server = tokio::task::spawn_blocking(move || {
-            server.restart();
-            server
-        });
-        let _server = server.await.unwrap();
-        task.await.unwrap();
-        assert_eq!(standing(&writer, CHALLENGE, TXT).await.1, texts(&values));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_update_whose_answer_is_lost_is_found_applied() {
-    on_both(async |server: Server| {
-        for transport in [Transport::Tcp, Transport::Udp] {
-            let proxy = Proxy::start(server.address(), Fate::AnswerLost).await;
-            let provider = impatient(&proxy, transport);
-            provider.apply(&zone(), &four()).await.unwrap();
-            assert_eq!(provider.counters().updates, 1);
-            provider.apply(&zone(), &undone(&four())).await.unwrap();
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_update_that_is_lost_is_sent_again() {
-    on_both(async |server: Server| {
-        for transport in [Transport::Tcp, Transport::Udp] {
-            let proxy = Proxy::start(server.address(), Fate::MessageLost).await;
-            let provider = impatient(&proxy, transport);
-            assert_eq!(provider.apply(&zone(), &four()).await.unwrap(), Applied { writes: 2 });
-            provider.apply(&zone(), &undone(&four())).await.unwrap();
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_update_that_arrives_after_its_repetition_does_no_harm() {
-    on_both(async |server: Server| {
-        let proxy = Proxy::start(server.address(), Fate::Late(Duration::from_millis(900))).await;
-        let provider = impatient(&proxy, Transport::Udp);
-        provider.apply(&zone(), &four()).await.unwrap();
-        provider.apply(&zone(), &[change(CHALLENGE, &[txt("c")], &[txt("a")])]).await.unwrap();
-        proxy.late_one_sent().await;
-        assert_eq!(standing(&provider, CHALLENGE, TXT).await.1, texts(&[txt("b"), txt("c")]));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn noerror_without_the_records_is_no_success() {
-    let forgetful = Liar::start(Lie::Honest).await; // takes every update and never holds anything
-    let error = provider(forgetful.address, |_| {}).apply(&zone(), &four()).await.unwrap_err();
-    assert_eq!(error.class, Class::Conflict);
-    assert!(error.message.contains("answered NOERROR, but the records are not there"), "{error}");
-}
-
-/// A provider that reaches the server through `proxy` and soon gives up waiting.
-fn impatient(proxy: &Proxy, transport: Transport) -> Rfc2136 {
-    provider(proxy.address, |c| {
-        c.timeout = Duration::from_millis(500);
-        c.transport = transport;
-    })
-}
-
-/// The changes that take `changes` back.
-fn undone(changes: &[Change]) -> Vec<Change> {
-    changes.iter().map(|c| Change { remove: c.add.clone(), add: vec![], ..c.clone() }).collect()
-}
-
-#[tokio::test]
-async fn a_kept_connection_that_has_gone_stale_is_replaced() {
-    on_both(async |mut server: Server| {
-        let provider = provider(server.address(), |_| {});
-        provider.apply(&zone(), &four()).await.unwrap();
-        server.restart();
-        let more = [change(CHALLENGE, &[txt("c")], &[])];
-        assert_eq!(provider.apply(&zone(), &more).await.unwrap(), Applied { writes: 1 });
-        server.restart();
-        provider.preflight(&zone(), &[(name(PINS), TLSA)]).await.unwrap();
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn sixty_names_go_by_tcp_in_one_message_even_when_udp_is_asked_for() {
     on_both(async |server: Server| {
         let provider = provider(server.address(), |c| c.transport = Transport::Udp);
@@ -446,55 +327,6 @@ async fn more_than_64_kib_travel_in_several_messages() {
     let applied = provider.apply(&zone(), &changes).await.unwrap();
     assert_eq!(applied, Applied { writes: 2 });
     assert_eq!(provider.apply(&zone(), &changes).await.unwrap(), Applied { writes: 0 });
-}
-
-#[tokio::test]
-async fn no_lie_is_taken_for_success() {
-    let lies = [
-        Lie::Unsigned,
-        Lie::EmptyMac,
-        Lie::OtherSecret,
-        Lie::OtherName,
-        Lie::Unbound,
-        Lie::Future,
-        Lie::Tail,
-        Lie::Garbage,
-        Lie::Empty,
-        Lie::WrongId,
-        Lie::Echo,
-    ];
-    let targets = [(name(PINS), TLSA)];
-    for transport in [Transport::Tcp, Transport::Udp] {
-        let quick = |c: &mut Config| {
-            c.transport = transport.clone();
-            c.timeout = Duration::from_millis(300);
-        };
-        let honest = Liar::start(Lie::Honest).await;
-        let control = provider(honest.address, quick);
-        control.preflight(&zone(), &targets).await.unwrap();
-        control.list(&zone(), &targets[0].0, TLSA).await.unwrap();
-        join_all(lies.iter().map(async |lie| {
-            let liar = Liar::start(*lie).await;
-            let provider = provider(liar.address, quick);
-            let update = provider.preflight(&zone(), &targets).await;
-            let list = provider.list(&zone(), &targets[0].0, TLSA).await;
-            assert!(update.is_err() && list.is_err(), "{transport:?} {lie:?}: {update:?} {list:?}");
-        }))
-        .await;
-
-        let replay = Liar::start(Lie::Replay).await;
-        let provider = provider(replay.address, quick);
-        provider.preflight(&zone(), &targets).await.unwrap();
-        assert!(provider.preflight(&zone(), &targets).await.is_err(), "{transport:?} replay");
-    }
-}
-
-#[tokio::test]
-async fn forged_datagrams_do_not_keep_the_real_answer_out() {
-    let liar = Liar::start(Lie::ForgeriesFirst).await;
-    let provider = provider(liar.address, |c| c.transport = Transport::Udp);
-    provider.preflight(&zone(), &[(name(PINS), TLSA)]).await.unwrap();
-    assert_eq!(provider.counters().updates, 1);
 }
 
 #[test]

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Whether a message reached the wire when its exchange failed.
 pub(super) enum Broken {
@@ -33,9 +35,13 @@ pub(super) struct Connection {
 type Waiting = Arc<Mutex<Option<HashMap<u16, oneshot::Sender<Vec<u8>>>>>>;
 
 impl Connection {
-    /// Connects to the first address that accepts.
-    pub(super) async fn open(addresses: &[SocketAddr], tls: Option<&Tls>) -> Result<Self, Failure> {
-        let stream = connect(addresses).await?;
+    /// Connects to the first address that accepts; each gets its share of `patience`.
+    pub(super) async fn open(
+        addresses: &[SocketAddr],
+        tls: Option<&Tls>,
+        patience: Duration,
+    ) -> Result<Self, Failure> {
+        let stream = connect(addresses, patience).await?;
         // Small messages, each waited for: Nagle's algorithm would only delay them.
         stream.set_nodelay(true).map_err(|e| Failure::Unreachable(e.to_string()))?;
         match tls {
@@ -93,12 +99,14 @@ impl Drop for Connection {
 
 const CLOSED: &str = "the connection was closed";
 
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
+async fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStream, Failure> {
+    let share = patience / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
     let mut failures = Vec::new();
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(e) => failures.push(format!("{address}: {e}")),
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(e)) => failures.push(format!("{address}: {e}")),
+            Err(_) => failures.push(format!("{address}: no connection within {share:?}")),
         }
     }
     Err(Failure::Unreachable(failures.join("; ")))

@@ -107,7 +107,7 @@ impl Link {
         if let Some(connection) = kept.as_ref().filter(|connection| connection.is_open()) {
             return Ok(connection.clone());
         }
-        let connection = Arc::new(Connection::open(&self.addresses, self.tls.as_ref()).await?);
+        let connection = Arc::new(Connection::open(&self.addresses, self.tls.as_ref(), self.timeout).await?);
         *kept = Some(connection.clone());
         Ok(connection)
     }
