@@ -3,7 +3,7 @@
 
 use super::csr::sort;
 use super::key::{KeyError, SpkiDigest};
-use super::pem;
+use super::{der, pem};
 use jiff::{SignedDuration, Timestamp};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Error};
@@ -54,8 +54,8 @@ impl Chain {
         Ok(Chain {
             names,
             foreign,
-            not_before: timestamp(leaf.validity().not_before.timestamp())?,
-            not_after: timestamp(leaf.validity().not_after.timestamp())?,
+            not_before: timestamp(leaf.validity().not_before.timestamp()),
+            not_after: timestamp(leaf.validity().not_after.timestamp()),
             spki: SpkiDigest::of(leaf.tbs_certificate.subject_pki.raw),
             issuer: leaf.issuer().to_string(),
             topmost_issuer: topmost(last),
@@ -164,9 +164,15 @@ fn check_link(
 
 fn parse_one(der: &[u8]) -> Result<X509Certificate<'_>, KeyError> {
     match X509Certificate::from_der(der) {
-        Ok(([], certificate)) => Ok(certificate),
+        Ok(([], certificate)) if der::is_signed(der) && is_consistent(&certificate) => Ok(certificate),
         _ => Err(KeyError::malformed("a certificate", "it is cut or altered")),
     }
+}
+
+/// RFC 5280 §4.1.1.2: the algorithm stands inside and outside the signed part alike. Signatures are whole octets.
+fn is_consistent(certificate: &X509Certificate<'_>) -> bool {
+    certificate.signature_algorithm == certificate.tbs_certificate.signature
+        && certificate.signature_value.unused_bits == 0
 }
 
 fn names(leaf: &X509Certificate<'_>) -> Result<(Vec<String>, Vec<String>), KeyError> {
@@ -191,9 +197,10 @@ fn topmost(last: &X509Certificate<'_>) -> String {
     common.map_or_else(|| last.issuer().to_string(), str::to_owned)
 }
 
-fn timestamp(seconds: i64) -> Result<Timestamp, KeyError> {
-    Timestamp::from_second(seconds)
-        .map_err(|_| KeyError::malformed("the certificate", "its dates are out of range"))
+/// RFC 5280 §4.1.2.5: 99991231235959Z says "no end", which is a day beyond what jiff can tell.
+fn timestamp(seconds: i64) -> Timestamp {
+    let nearest = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::from_second(seconds).unwrap_or(nearest)
 }
 
 fn joined(certs_der: &[Vec<u8>]) -> String {

@@ -73,6 +73,14 @@ fn validity_has_an_hour_of_slack_at_its_start_and_none_at_its_end() {
 }
 
 #[test]
+fn a_certificate_without_end_is_valid() {
+    let mut endless = params(&NAMES);
+    endless.not_after = rcgen::date_time_ymd(9999, 12, 31);
+    let (chain, spki, names) = chain(endless);
+    assert_eq!((chain.check(spki, &names, now()), chain.not_after), (Ok(()), Timestamp::MAX));
+}
+
+#[test]
 fn a_ca_certificate_is_no_leaf() {
     let mut authority = params(&NAMES);
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -105,4 +113,16 @@ fn no_prefix_of_a_certificate_is_one() {
     let pem = chain.leaf_pem();
     assert!((0..pem.trim_end().len()).all(|length| Chain::parse(&pem[..length]).is_err()));
     assert!((0..chain.certs_der[0].len()).all(|length| parse_one(&chain.certs_der[0][..length]).is_err()));
+}
+
+#[test]
+fn flipped_bits_never_panic() {
+    let (chain, spki, names) = chain(params(&NAMES));
+    for index in 0..chain.certs_der[0].len() {
+        let mut der = chain.certs_der[0].clone();
+        der[index] ^= 0x81;
+        if let Ok(altered) = Chain::parse(&(joined(&[der]) + &chain.rest_pem())) {
+            assert!(altered.check(spki, &names, now()).is_err(), "octet {index}");
+        }
+    }
 }

@@ -61,23 +61,13 @@ pub fn to_pem(der: &[u8]) -> String {
     pem::encode("CERTIFICATE REQUEST", der).to_string()
 }
 
-/// Proof of possession (RFC 2986 §3). What surrounds the signed part must have the right shape too: x509-parser is
-/// lenient there, CAs are not.
+/// Proof of possession (RFC 2986 §3). Signatures are whole octets, and what surrounds the signed part has its shape.
 pub(super) fn check_signature(request: &X509CertificationRequest<'_>) -> Result<(), KeyError> {
     let whole_octets = request.signature_value.unused_bits == 0;
-    if whole_octets && is_shaped(request.as_raw()) && request.verify_signature().is_ok() {
+    if whole_octets && der::is_signed(request.as_raw()) && request.verify_signature().is_ok() {
         return Ok(());
     }
     Err(KeyError::Signature("the CSR".into()))
-}
-
-/// CertificationRequest ::= SEQUENCE { info SEQUENCE, algorithm SEQUENCE { OBJECT IDENTIFIER … }, BIT STRING }
-fn is_shaped(request: &[u8]) -> bool {
-    let parts = der::only(request, der::SEQUENCE).and_then(|outer| der::elements(outer.content));
-    let parts = parts.unwrap_or_default();
-    let tags: Vec<u8> = parts.iter().map(|part| part.tag).collect();
-    tags == [der::SEQUENCE, der::SEQUENCE, der::BIT_STRING]
-        && der::next(parts[1].content).is_some_and(|(algorithm, _)| algorithm.tag == der::OID)
 }
 
 /// The one request in a PEM file.

@@ -69,6 +69,16 @@ pub(super) fn element(tag: u8, parts: &[&[u8]]) -> zeroize::Zeroizing<Vec<u8>> {
     out
 }
 
+/// Whether this is SEQUENCE { SEQUENCE …, SEQUENCE { OBJECT IDENTIFIER … }, BIT STRING }, the shape of every
+/// certificate (RFC 5280 §4.1) and CSR (RFC 2986 §4.2). x509-parser is lenient outside the signed part; CAs and TLS
+/// clients are not.
+pub(super) fn is_signed(input: &[u8]) -> bool {
+    let parts = only(input, SEQUENCE).and_then(|outer| elements(outer.content)).unwrap_or_default();
+    let tags: Vec<u8> = parts.iter().map(|part| part.tag).collect();
+    tags == [SEQUENCE, SEQUENCE, BIT_STRING]
+        && next(parts[1].content).is_some_and(|(algorithm, _)| algorithm.tag == OID)
+}
+
 /// Number of significant bits of an INTEGER's contents.
 pub(super) fn bits(content: &[u8]) -> usize {
     let digits = &content[content.iter().take_while(|octet| **octet == 0).count()..];

@@ -47,7 +47,7 @@ pub enum KeyError {
         bits: usize,
     },
     /// Not 64 hexadecimal digits.
-    #[error("\"{0}\" is not a SHA-256 digest: exactly 64 hexadecimal digits are needed")]
+    #[error("{0:?} is not a SHA-256 digest: exactly 64 hexadecimal digits are needed")]
     NotADigest(String),
     /// SHA-256 of no bytes at all: what a failed `openssl … | sha256sum` prints.
     #[error("this is the SHA-256 digest of empty input, so the command that made it failed")]
@@ -56,7 +56,7 @@ pub enum KeyError {
     #[error("the signature of {0} does not verify")]
     Signature(String),
     /// A name that cannot stand in a certificate or a TLSA owner.
-    #[error("the name \"{name}\" {why}")]
+    #[error("the name {name:?} {why}")]
     Name {
         /// As given.
         name: String,

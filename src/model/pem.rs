@@ -32,7 +32,7 @@ pub(super) fn sections(bytes: &[u8]) -> Result<Vec<Section>, KeyError> {
     let mut lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r'));
     while let Some(line) = lines.next() {
         if let Some(label) = label_of(line, BEGIN) {
-            found.push(section(label, &mut lines, bytes.len())?);
+            found.push(section(label, &mut lines)?);
         }
     }
     Ok(found)
@@ -56,36 +56,37 @@ pub(super) fn encode(label: &str, der: &[u8]) -> Zeroizing<String> {
 }
 
 /// Reads on until the END line of `label`.
-fn section<'a>(
-    label: String,
-    lines: &mut impl Iterator<Item = &'a [u8]>,
-    room: usize,
-) -> Result<Section, KeyError> {
-    let mut base64 = Zeroizing::new(Vec::with_capacity(room));
-    let mut encrypted = false;
+fn section<'a>(label: String, lines: &mut impl Iterator<Item = &'a [u8]>) -> Result<Section, KeyError> {
+    let mut body: Vec<&[u8]> = Vec::new();
     for line in lines {
         if let Some(end) = label_of(line, END) {
-            return finish(label, end, &base64, encrypted);
+            return finish(label, end, &body);
         }
-        if line.contains(&b':') {
-            // A header of RFC 1421; base64 has no colon.
-            encrypted |= line.starts_with(b"Proc-Type:") && line.ends_with(b"ENCRYPTED");
-        } else {
-            base64.extend(line.iter().filter(|byte| !byte.is_ascii_whitespace()));
-        }
+        body.push(line);
     }
     Err(KeyError::malformed(format!("the PEM block \"{label}\""), "its END line is missing"))
 }
 
-fn finish(label: String, end: String, base64: &[u8], encrypted: bool) -> Result<Section, KeyError> {
+fn finish(label: String, end: String, body: &[&[u8]]) -> Result<Section, KeyError> {
     let what = format!("the PEM block \"{label}\"");
     if end != label {
         return Err(KeyError::malformed(what, format!("it ends as \"{end}\"")));
     }
-    match BASE64.decode(base64) {
+    // Headers of RFC 1421 have a colon; base64 has none.
+    let (headers, lines): (Vec<&[u8]>, Vec<&[u8]>) = body.iter().partition(|line| line.contains(&b':'));
+    let encrypted =
+        headers.iter().any(|line| line.starts_with(b"Proc-Type:") && line.ends_with(b"ENCRYPTED"));
+    match BASE64.decode(&base64_of(&lines)) {
         Ok(der) => Ok(Section { label, der: Zeroizing::new(der), encrypted }),
         Err(_) => Err(KeyError::malformed(what, "it is not base64")),
     }
+}
+
+fn base64_of(lines: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    // Room for everything at once: a growing vector would leave copies of a key behind.
+    let mut base64 = Zeroizing::new(Vec::with_capacity(lines.iter().map(|line| line.len()).sum()));
+    base64.extend(lines.iter().copied().flatten().filter(|byte| !byte.is_ascii_whitespace()));
+    base64
 }
 
 /// The label of a BEGIN or END line.
