@@ -2,6 +2,7 @@
 //! [`Secret`], which has no `Display` and a redacted `Debug`. Errors say where a secret was sought, never what was found.
 
 use crate::error::{Error, Kind, Result};
+use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -71,9 +72,10 @@ impl SecretRef {
             SecretRef::Env(name) => std::env::var_os(name)
                 .map(|value| Zeroizing::new(value.into_encoded_bytes()))
                 .ok_or_else(|| self.failed(Kind::Config, "the variable is not set".to_owned())),
-            SecretRef::Command(argv) => run(argv).map_err(|why| self.failed(Kind::Local, why)),
+            SecretRef::Command(argv) => run(argv, COMMAND_TIME).map_err(|why| self.failed(Kind::Local, why)),
             SecretRef::Credential(name) => {
-                let path = credential(name).map_err(|why| self.failed(Kind::Config, why))?;
+                let folder = std::env::var_os("CREDENTIALS_DIRECTORY");
+                let path = credential(name, folder).map_err(|why| self.failed(Kind::Config, why))?;
                 read_file(&path).map_err(|why| self.failed(Kind::Local, why))
             }
         }?;
@@ -107,11 +109,11 @@ fn without_newline(mut bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     bytes
 }
 
-fn credential(name: &str) -> Result<PathBuf, String> {
+fn credential(name: &str, folder: Option<OsString>) -> Result<PathBuf, String> {
     if name.is_empty() || name.contains('/') || name == "." || name == ".." {
         return Err("this is not the name of a credential".to_owned());
     }
-    let folder = std::env::var_os("CREDENTIALS_DIRECTORY")
+    let folder = folder
         .ok_or("CREDENTIALS_DIRECTORY is not set; systemd sets it for services with LoadCredential=")?;
     Ok(Path::new(&folder).join(name))
 }
@@ -149,7 +151,7 @@ fn read_limited(source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// Runs a command and gives its standard output.
-fn run(argv: &[String]) -> Result<Zeroizing<Vec<u8>>, String> {
+fn run(argv: &[String], time: Duration) -> Result<Zeroizing<Vec<u8>>, String> {
     let (program, arguments) = argv.split_first().ok_or("no program is named")?;
     let mut command = Command::new(program);
     command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -157,7 +159,7 @@ fn run(argv: &[String]) -> Result<Zeroizing<Vec<u8>>, String> {
         command.env("PATH", path);
     }
     let mut child = command.spawn().map_err(|error| format!("it cannot be run: {error}"))?;
-    let answer = attend(&mut child);
+    let answer = attend(&mut child, time);
     if answer.is_err() {
         // Already gone is as good as killed; what it left unread does not matter any more.
         let _ = child.kill();
@@ -166,11 +168,11 @@ fn run(argv: &[String]) -> Result<Zeroizing<Vec<u8>>, String> {
     answer
 }
 
-/// Waits for both streams and the exit, at most [`COMMAND_TIME`] in all. Threads read, so that no full pipe blocks it.
-fn attend(child: &mut Child) -> Result<Zeroizing<Vec<u8>>, String> {
-    let deadline = Instant::now() + COMMAND_TIME;
+/// Waits for both streams and the exit, at most `time` in all. Threads read, so that no full pipe blocks it.
+fn attend(child: &mut Child, time: Duration) -> Result<Zeroizing<Vec<u8>>, String> {
+    let deadline = Instant::now() + time;
     let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
-    let late = || format!("it did not end within {} s", COMMAND_TIME.as_secs());
+    let late = || format!("it did not end within {} s", time.as_secs());
     let left = || deadline.saturating_duration_since(Instant::now());
     let output = stdout.recv_timeout(left()).map_err(|_| late())?.map_err(|error| error.to_string())?;
     if output.len() as u64 > MAX_BYTES + 2 {
@@ -209,4 +211,113 @@ fn drain(stream: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Bytes> {
 fn first_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    const CANARY: &str = "c4n4ryHunter2c4n4ry";
+
+    fn file(name: &str, bytes: &[u8]) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("danesmith-secret-{}-{name}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn read_bytes(bytes: &[u8], name: &str) -> Result<Secret> {
+        let path = file(name, bytes);
+        let secret = SecretRef::File(path.clone()).read();
+        std::fs::remove_file(path).unwrap();
+        secret
+    }
+
+    fn sh(script: &str) -> SecretRef {
+        SecretRef::Command(["sh", "-c", script].map(str::to_owned).to_vec())
+    }
+
+    #[test]
+    fn one_trailing_newline_is_dropped() {
+        for (bytes, secret) in [("a", "a"), ("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), (" a ", " a ")] {
+            assert_eq!(*read_bytes(bytes.as_bytes(), "newline").unwrap().0, secret.as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_empty_or_endless_secret_is_refused() {
+        assert_eq!(read_bytes(b"\n", "empty").unwrap_err().cause, "it is empty");
+        let largest = vec![b'a'; 64 * 1024];
+        assert_eq!(read_bytes(&largest, "largest").unwrap().0.len(), 64 * 1024);
+        let error = read_bytes(&[&largest[..], b"a"].concat(), "too-large").unwrap_err();
+        assert_eq!(error.cause, "it is larger than 64 KiB");
+        let endless = SecretRef::File("/dev/zero".into()).read().unwrap_err();
+        assert_eq!(endless.cause, "it is larger than 64 KiB");
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let error = SecretRef::File("/nonexistent/tsig".into()).read().unwrap_err();
+        assert_eq!(error.kind, Kind::Local);
+        assert_eq!(
+            error.to_string(),
+            "could not read a secret from the file /nonexistent/tsig: No such file or directory (os error 2)"
+        );
+        let error = SecretRef::Env("DANESMITH_NO_SUCH_VARIABLE".into()).read().unwrap_err();
+        assert_eq!(error.kind, Kind::Config);
+        assert_eq!(
+            error.to_string(),
+            "could not read a secret from the environment variable DANESMITH_NO_SUCH_VARIABLE: the variable is not set"
+        );
+    }
+
+    #[test]
+    fn a_credential_is_a_file_in_the_folder_that_systemd_names() {
+        assert_eq!(credential("tsig", Some("/run/c".into())).unwrap(), Path::new("/run/c/tsig"));
+        assert!(credential("tsig", None).unwrap_err().contains("CREDENTIALS_DIRECTORY is not set"));
+        for name in ["", "..", ".", "a/b", "/etc/shadow"] {
+            assert!(credential(name, Some("/run/c".into())).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_command_gives_its_output_without_shell_or_environment() {
+        assert_eq!(*sh("echo secret").read().unwrap().0, b"secret");
+        assert_eq!(
+            *sh("cat; env | grep -v -e ^PATH= -e ^PWD= -e ^SHLVL= -e ^_= | wc -l").read().unwrap().0,
+            b"0"
+        );
+        let literal = SecretRef::Command(["echo", "$HOME;x"].map(str::to_owned).to_vec());
+        assert_eq!(*literal.read().unwrap().0, b"$HOME;x");
+    }
+
+    #[test]
+    fn a_failing_command_is_quoted_by_its_first_complaint_only() {
+        let script = format!("echo {CANARY}; echo no such entry >&2; echo {CANARY} >&2; exit 3");
+        let error = sh(&script).read().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "could not read a secret from the command sh: it failed (exit status: 3): no such entry"
+        );
+        let error = SecretRef::Command(vec!["/nonexistent/pass".into()]).read().unwrap_err();
+        assert!(error.cause.starts_with("it cannot be run: "), "{error}");
+    }
+
+    #[test]
+    fn a_command_that_hangs_or_floods_is_ended() {
+        let argv = |script: &str| ["sh", "-c", script].map(str::to_owned);
+        let time = Duration::from_millis(300);
+        let started = Instant::now();
+        assert!(run(&argv("exec sleep 60"), time).unwrap_err().contains("did not end"));
+        assert!(run(&argv("exec >&-; exec sleep 60"), time).unwrap_err().contains("did not end"));
+        assert!(run(&argv("sleep 2 & exit 0"), time).unwrap_err().contains("did not end"));
+        let flood = run(&argv("exec cat /dev/zero"), Duration::from_secs(10)).unwrap_err();
+        assert_eq!(flood, "it printed more than 64 KiB");
+        assert!(started.elapsed() < Duration::from_secs(9));
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        assert_eq!(format!("{:?}", read_bytes(CANARY.as_bytes(), "debug").unwrap()), "[secret]");
+    }
 }

@@ -38,7 +38,7 @@ pub fn load(path: &Path, csr_names: &CsrNames<'_>) -> Result<Desired, Vec<Proble
     let text = read_text(path, &file).map_err(|problem| vec![problem])?;
     let mut sink = Sink::new(&file);
     let desired = tree::parse(&text, &mut sink)
-        .and_then(|root| spec::Zones::read(&root, "", &mut sink))
+        .and_then(|root| read_root(&root, &mut sink))
         .and_then(|spec| resolve::resolve(spec, &folder_of(path), csr_names, &mut sink));
     match (desired, sink.finish()) {
         (Some(desired), problems) if problems.is_empty() => Ok(desired),
@@ -49,6 +49,18 @@ pub fn load(path: &Path, csr_names: &CsrNames<'_>) -> Result<Desired, Vec<Proble
 /// The JSON schema of zones.yaml, for editors.
 pub fn schema() -> schemars::Schema {
     schemars::schema_for!(spec::Zones)
+}
+
+fn read_root(root: &tree::Node, sink: &mut Sink) -> Option<spec::Zones> {
+    if let tree::Value::Null = root.value {
+        sink.say_with(
+            &root.place(""),
+            "nothing stands in this file",
+            "`danesmith init` writes a commented one",
+        );
+        return None;
+    }
+    spec::Zones::read(root, "", sink)
 }
 
 fn folder_of(path: &Path) -> std::path::PathBuf {

@@ -103,7 +103,10 @@ impl<'n> Fields<'n> {
 
 /// Reports an unknown field; the known one it was meant to be.
 fn unknown<'k>(key: &Node, name: &str, path: &str, known: &[&'k str], sink: &mut Sink) -> Option<&'k str> {
-    let near = nearest(name, known.iter().copied()).filter(|_| !sink.is_full());
+    if sink.is_full() {
+        return None;
+    }
+    let near = nearest(name, known.iter().copied());
     let hint = match near {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known here: {}", known.join(", ")),
@@ -192,7 +195,7 @@ impl Read for String {
             Value::Text(text) => return Some(text.clone()),
             Value::Int(_) | Value::Number | Value::Bool(_) => sink.say_with(
                 &place,
-                format!("must be text, and YAML reads {} here", node.what()),
+                "must be text, but YAML takes it for a number or for true or false",
                 "write it in quotes",
             ),
             _ => sink.say(&place, format!("must be text, not {}", node.what())),

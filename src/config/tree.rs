@@ -11,6 +11,8 @@ use std::fmt;
 
 /// Nesting beyond this is a mistake or an attack; zones.yaml needs 7. Our choice.
 const MAX_DEPTH: usize = 32;
+/// Values in one file, aliases counted each time: 10,000 certificates need 100,000. Our choice.
+const MAX_NODES: usize = 150_000;
 /// Nodes that aliases may repeat in all: ends alias bombs. Our choice.
 const MAX_ALIAS_NODES: usize = 50_000;
 /// Bytes of all scalars together, repetitions by aliases included: four times the largest file.
@@ -58,7 +60,7 @@ impl Node {
             Value::Null => "nothing",
             Value::Bool(_) => "true or false",
             Value::Int(_) => "a number",
-            Value::Number => "a number with a sign or fraction, or out of range",
+            Value::Number => "a negative, broken or huge number",
             Value::Text(_) => "text",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
@@ -89,6 +91,7 @@ fn options() -> serde_saphyr::Options {
         budget: serde_saphyr::budget! {
             max_depth: MAX_DEPTH,
             flow_nesting_limit: MAX_DEPTH,
+            max_nodes: MAX_NODES,
             max_total_scalar_bytes: MAX_SCALAR_BYTES,
         },
     };
@@ -108,6 +111,9 @@ fn report(error: &serde_saphyr::Error, sink: &mut Sink) {
     let message = match words {
         _ if words.starts_with("multiple YAML documents") => {
             "a second document begins; zones.yaml is one".to_owned()
+        }
+        _ if words.starts_with("budget breached") => {
+            "holds more or deeper than a zones.yaml ever needs".to_owned()
         }
         _ => format!("is not YAML: {}", without_quotations(words)),
     };
