@@ -5,6 +5,9 @@ use serde::Deserialize;
 
 const PREFIX: &str = "urn:ietf:params:acme:error:";
 
+/// Room for a hundred refused names with their reasons; more would bury the message (our choice).
+const LONGEST_SENTENCE: usize = 8000;
+
 /// One problem; members of an unexpected form make the document unreadable, absent ones do not.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -47,6 +50,10 @@ impl Problem {
 
     /// One sentence, with every subproblem and the identifier it is about (RFC 8555 §6.7.1).
     pub(super) fn sentence(&self) -> String {
+        shortened(&self.told(), LONGEST_SENTENCE)
+    }
+
+    fn told(&self) -> String {
         let mut text = String::new();
         if let Some(identifier) = self.identifier.as_ref().filter(|identifier| !identifier.value.is_empty()) {
             text = format!("{}: ", shortened(&identifier.value, 253));
@@ -57,7 +64,7 @@ impl Problem {
         }
         for problem in self.subproblems.iter().take(100) {
             text.push_str("; ");
-            text.push_str(&problem.sentence());
+            text.push_str(&problem.told());
         }
         text
     }

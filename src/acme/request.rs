@@ -7,6 +7,7 @@ use super::transport::{Failure, Reply};
 use crate::error::{Error, Kind, Result};
 use futures_util::StreamExt;
 use reqwest::{Method, Version};
+use std::slice::Iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,11 +66,9 @@ impl Client {
                 Err(Attempt::Failed(Failure::Unknown(_))) => call.repeat == Repeat::Safe,
                 Err(_) => false,
             };
-            let asked = outcome.as_ref().ok().and_then(|reply| reply.retry_after);
-            let wait = waits.next().map(|wait| asked.unwrap_or(*wait)).filter(|wait| *wait <= LONGEST_WAIT);
-            match wait.filter(|_| again) {
+            match next_wait(&mut waits, outcome.as_ref().ok()).filter(|_| again) {
                 Some(wait) => self.clock.sleep(wait).await,
-                None => return outcome.map_err(|attempt| attempt.error(call.action)),
+                None => return outcome.map_err(|attempt| attempt.error(call)),
             }
         }
     }
@@ -162,9 +161,7 @@ impl Client {
                 Err(Failure::NotSent(_) | Failure::Unknown(_)) => true,
                 Err(Failure::Unreadable(_)) => false,
             };
-            let asked = outcome.as_ref().ok().and_then(|reply| reply.retry_after);
-            let wait = waits.next().map(|wait| asked.unwrap_or(*wait)).filter(|wait| *wait <= LONGEST_WAIT);
-            match wait.filter(|_| again) {
+            match next_wait(&mut waits, outcome.as_ref().ok()).filter(|_| again) {
                 Some(wait) => self.clock.sleep(wait).await,
                 None => return outcome,
             }
@@ -217,12 +214,23 @@ enum Attempt {
 }
 
 impl Attempt {
-    fn error(self, action: &str) -> Error {
+    fn error(self, call: &Call<'_>) -> Error {
         match self {
-            Attempt::Failed(failure) => failure.error(action),
+            Attempt::Failed(failure @ Failure::Unknown(_)) if call.repeat == Repeat::Never => failure
+                .error(call.action)
+                .remains("Whether the CA carried the request out is unknown.")
+                .hint("run again: what the CA has done is found and continued"),
+            Attempt::Failed(failure) => failure.error(call.action),
             Attempt::Told(error) => error,
         }
     }
+}
+
+/// How long to wait before the next try, as the CA asks or by our own schedule; `None`: no further try.
+fn next_wait(schedule: &mut Iter<'_, Duration>, reply: Option<&Reply>) -> Option<Duration> {
+    let own = *schedule.next()?;
+    let wait = reply.and_then(|reply| reply.retry_after).unwrap_or(own);
+    (wait <= LONGEST_WAIT).then_some(wait)
 }
 
 impl From<Error> for Attempt {

@@ -264,10 +264,7 @@ impl Failure {
             Failure::NotSent(_) => error.remains("Nothing was sent to the CA.").hint(
                 "check the directory URL, name resolution, the network and, for a private CA, the account's `root`",
             ),
-            Failure::Unknown(_) => {
-                error.remains("Whether the CA carried the request out is unknown.").hint("run again: finished work is found")
-            }
-            Failure::Unreadable(_) => error,
+            Failure::Unknown(_) | Failure::Unreadable(_) => error,
         }
     }
 }

@@ -22,12 +22,13 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// What goes out; `extra` bytes are sent after the head, over and over, until the client hangs up.
+/// What goes out.
 #[derive(Clone, Debug)]
 pub struct Response {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// Send the body over and over until the client hangs up.
     pub endless: bool,
     /// Hang up without a word.
     pub reset: bool,
@@ -187,8 +188,10 @@ where
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         stream.write_all(format!("{head}\r\n").as_bytes()).await?;
-        while response.endless {
-            stream.write_all(&response.body).await?;
+        if response.endless {
+            loop {
+                stream.write_all(&response.body).await?;
+            }
         }
         if request.method != "HEAD" {
             stream.write_all(&response.body).await?;
