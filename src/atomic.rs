@@ -62,9 +62,13 @@ pub fn write_folder(path: &Path, files: &[(&str, &[u8])]) -> Result<()> {
     folder(path)?;
     for (name, content) in files {
         let file = path.join(name);
-        remove_if_there(&file).and_then(|()| write_synced(&file, content)).map_err(|e| failed("write", &file, &e))?;
+        remove_if_there(&file)
+            .and_then(|()| write_synced(&file, content))
+            .map_err(|e| failed("write", &file, &e))?;
     }
-    sync_folder(path).and_then(|()| sync_folder(parent(path))).map_err(|e| failed("sync the folder", path, &e))
+    sync_folder(path)
+        .and_then(|()| sync_folder(parent(path)))
+        .map_err(|e| failed("sync the folder", path, &e))
 }
 
 /// The error of a failed local read or write (exit code 74).
@@ -72,7 +76,9 @@ pub fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
     let e = Error::new(Kind::Local, format!("{what} `{}`", path.display()), error)
         .remains("What stood on disk before is untouched.");
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => e.hint("free space on this file system, then run again"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            e.hint("free space on this file system, then run again")
+        }
         io::ErrorKind::PermissionDenied => e.hint("run as the user who owns the state directory"),
         _ => e,
     }

@@ -31,10 +31,8 @@ pub(super) async fn run(global: &Global, args: &Args, ui: &Ui) -> Result<Finish>
     let options = flow::apply::Options { now: args.now, wait: args.wait };
     let reports = flow::apply::apply(&world, &chosen, options).await;
     drop(world);
-    let warnings = reports
-        .iter()
-        .flat_map(|r| r.warnings.iter().map(|w| format!("{}: {w}", r.certificate)))
-        .collect();
+    let warnings =
+        reports.iter().flat_map(|r| r.warnings.iter().map(|w| format!("{}: {w}", r.certificate))).collect();
     for (name, e) in failures(&reports) {
         let mut e = e.clone();
         e.action = format!("{} (certificate {name})", e.action);

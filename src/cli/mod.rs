@@ -2,13 +2,13 @@
 
 mod account;
 mod apply;
-mod files;
+pub mod files;
 mod init;
-mod keys;
+pub mod keys;
 mod plan;
 mod provider;
 mod status;
-mod tlsa;
+pub mod tlsa;
 pub mod ui;
 mod wiring;
 
@@ -36,7 +36,14 @@ const EXIT_CODES: &str = "Exit codes: 0 all is as wanted; 2 changed, 3 waits (wi
 #[derive(clap::Args)]
 struct Global {
     /// The configuration
-    #[arg(short, long, global = true, default_value = "zones.yaml", env = "DANESMITH_CONFIG", value_name = "FILE")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        default_value = "zones.yaml",
+        env = "DANESMITH_CONFIG",
+        value_name = "FILE"
+    )]
     config: PathBuf,
     /// State directory instead of the one that zones.yaml names
     #[arg(long, global = true, value_name = "DIR")]
@@ -159,7 +166,9 @@ fn completions(shell: clap_complete::Shell) -> Output {
 
 fn manual() -> Result<Output> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(|e| Error::new(Kind::Internal, "write the manual page", e))?;
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut page)
+        .map_err(|e| Error::new(Kind::Internal, "write the manual page", e))?;
     Ok(plain(String::from_utf8_lossy(&page).into_owned()))
 }
 

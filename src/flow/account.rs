@@ -92,11 +92,16 @@ async fn find_or_register(client: &Client, account: &Account, if_unknown: IfUnkn
 
 /// CAs hand the MAC key out as base64url (RFC 8555 §7.3.4), some with padding.
 fn mac_key(account: &Account, text: &Secret) -> Result<Secret> {
-    let bare: Vec<u8> = text.bytes().iter().copied().filter(|b| !b.is_ascii_whitespace() && *b != b'=').collect();
+    let bare: Vec<u8> =
+        text.bytes().iter().copied().filter(|b| !b.is_ascii_whitespace() && *b != b'=').collect();
     let bare = Secret::new(bare);
     data_encoding::BASE64URL_NOPAD.decode(bare.bytes()).map(Secret::new).map_err(|_| {
-        Error::new(Kind::Credentials, format!("use the EAB key of account `{}`", account.name), "it is not base64url")
-            .hint("copy it exactly as the CA shows it")
+        Error::new(
+            Kind::Credentials,
+            format!("use the EAB key of account `{}`", account.name),
+            "it is not base64url",
+        )
+        .hint("copy it exactly as the CA shows it")
     })
 }
 
@@ -114,8 +119,12 @@ async fn account_key(
         return AccountKey::from_pem(kept.bytes());
     }
     if if_unknown == IfUnknown::Refuse {
-        return Err(Error::new(Kind::Credentials, format!("open account `{}`", account.name), "it has no key yet")
-            .hint("register it: danesmith account register"));
+        return Err(Error::new(
+            Kind::Credentials,
+            format!("open account `{}`", account.name),
+            "it has no key yet",
+        )
+        .hint("register it: danesmith account register"));
     }
     let (key, pem) = AccountKey::generate()?;
     store.save_account_key(&account.directory, &account.name, Secret::new(pem.as_bytes().to_vec())).await?;

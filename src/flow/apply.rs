@@ -90,8 +90,13 @@ pub async fn apply(world: &World, certificates: &[&Certificate], options: Option
 }
 
 async fn one(world: &World, wanted: &Certificate, options: Options) -> Report {
-    let mut working =
-        Working { wanted, document: Document::default(), live: None, changes: Vec::new(), warnings: Vec::new() };
+    let mut working = Working {
+        wanted,
+        document: Document::default(),
+        live: None,
+        changes: Vec::new(),
+        warnings: Vec::new(),
+    };
     let outcome = match work(world, &mut working, options).await {
         Ok(outcome) => outcome,
         Err(e) => {
@@ -114,7 +119,9 @@ async fn note_failure(world: &World, working: &Working<'_>) -> Result<()> {
 async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Result<Outcome> {
     working.document = world.store.document(&working.wanted.name).await?;
     working.live = world.store.live(&working.wanted.name).await?;
-    if options.now && let Some(failures) = &mut working.document.failures {
+    if options.now
+        && let Some(failures) = &mut working.document.failures
+    {
         failures.not_before = world.clock.now();
     }
     let keys = match (keys::known(world, working.wanted, &working.document).await?, &working.wanted.keys) {
@@ -137,7 +144,11 @@ async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Res
             return Ok(outcome);
         }
     }
-    Err(Error::new(Kind::Internal, format!("finish certificate {}", working.wanted.name), "the plan goes round in circles"))
+    Err(Error::new(
+        Kind::Internal,
+        format!("finish certificate {}", working.wanted.name),
+        "the plan goes round in circles",
+    ))
 }
 
 /// What this run has looked at.
@@ -193,7 +204,10 @@ async fn look_at_pins(world: &World, working: &mut Working<'_>, seen: &mut Seen)
     let (views, located) = observe::pins(world, working.wanted).await?;
     for (owner, view) in &views {
         for silent in &view.silent {
-            working.warn(format!("a name server did not answer for TLSA at {}: {silent}", owner.trim_end_matches('.')));
+            working.warn(format!(
+                "a name server did not answer for TLSA at {}: {silent}",
+                owner.trim_end_matches('.')
+            ));
         }
     }
     seen.observed.pins = Some(views);

@@ -50,8 +50,12 @@ pub(super) async fn issue(world: &World, working: &mut Working<'_>, keys: &Wante
 /// Tells the zones' writers that changes of ours are on their way.
 fn announce<'w>(world: &'w World, working: &Working<'_>) -> Result<Vec<Ticket<'w>>> {
     let owners = owners(&working.wanted.names)?;
-    let vias: BTreeSet<_> =
-        owners.iter().filter_map(|o| world.zone_of(o)).filter(|z| z.provider.is_some()).map(|z| &z.apex).collect();
+    let vias: BTreeSet<_> = owners
+        .iter()
+        .filter_map(|o| world.zone_of(o))
+        .filter(|z| z.provider.is_some())
+        .map(|z| &z.apex)
+        .collect();
     vias.into_iter().map(|apex| Ok(world.writer(apex)?.announce())).collect()
 }
 
@@ -94,7 +98,8 @@ async fn preflight(world: &World, located: &[Located]) -> Result<()> {
         let memory = &memory;
         async move {
             let writer = world.writer(via)?;
-            let label = |at: &Located| format!("{} {} {} TXT", writer.provider_name(), text(zone), text(&at.owner));
+            let label =
+                |at: &Located| format!("{} {} {} TXT", writer.provider_name(), text(zone), text(&at.owner));
             let unproven: Vec<_> = places.iter().filter(|at| !memory.is_proven(&label(at), now)).collect();
             if unproven.is_empty() {
                 // Opens the connection while the CA is still being dialled; a failure shows when we write.
@@ -129,7 +134,12 @@ async fn order(world: &World, working: &mut Working<'_>, ca: &dyn Ca, keys: &Wan
     Ok(order)
 }
 
-async fn resume(world: &World, working: &mut Working<'_>, ca: &dyn Ca, keys: &WantedKeys) -> Result<Option<Order>> {
+async fn resume(
+    world: &World,
+    working: &mut Working<'_>,
+    ca: &dyn Ca,
+    keys: &WantedKeys,
+) -> Result<Option<Order>> {
     let wanted = working.wanted;
     let Some(flight) = working.document.order.clone() else { return Ok(None) };
     let ours = flight.names == wanted.names && flight.spki == keys.active && flight.account == ca.describe();
@@ -171,8 +181,11 @@ async fn fulfil(
     }
     // What is owed is removed while the CA signs.
     let owed = working.document.owed.clone();
-    let (chain, (left, failed)) =
-        join(download(world, working.wanted.preferred_chain.as_deref(), ca, order, material), txt::remove(world, &owed)).await;
+    let (chain, (left, failed)) = join(
+        download(world, working.wanted.preferred_chain.as_deref(), ca, order, material),
+        txt::remove(world, &owed),
+    )
+    .await;
     working.document.owed = left;
     if let Some(e) = failed {
         working.warn(format!("TXT records of this run still stand; the next run removes them: {e}"));
@@ -209,10 +222,16 @@ fn challenges<'a>(order: &Order, authorizations: &'a [Authorization]) -> Result<
             AuthorizationStatus::Valid => continue,
             AuthorizationStatus::Pending => {}
             AuthorizationStatus::Invalid | AuthorizationStatus::Gone => {
-                return Err(fail(a, a.error.clone().unwrap_or_else(|| format!("the authorization of order {} is no longer pending", order.url))));
+                return Err(fail(
+                    a,
+                    a.error.clone().unwrap_or_else(|| {
+                        format!("the authorization of order {} is no longer pending", order.url)
+                    }),
+                ));
             }
         }
-        let challenge = a.dns01.as_ref().ok_or_else(|| fail(a, "the CA offers no dns-01 challenge for it".into()))?;
+        let challenge =
+            a.dns01.as_ref().ok_or_else(|| fail(a, "the CA offers no dns-01 challenge for it".into()))?;
         pending.push(Pending { authorization: a, challenge, owner: txt::challenge_owner(&a.identifier)? });
     }
     Ok(pending)
@@ -233,7 +252,11 @@ async fn publish(
     let mut targets = Vec::new();
     for (owner, values) in values {
         let at = places.get(owner).ok_or_else(|| {
-            Error::new(Kind::Remote, format!("prove control of `{}`", text(owner)), "the CA asks for a name that we did not order")
+            Error::new(
+                Kind::Remote,
+                format!("prove control of `{}`", text(owner)),
+                "the CA asks for a name that we did not order",
+            )
         })?;
         targets.push((at, values));
     }
@@ -247,7 +270,11 @@ async fn publish(
     working.step(world, "waiting for every name server to have the TXT records");
     let expected: Vec<_> = targets
         .iter()
-        .map(|(at, values)| Expected { at, rtype: RecordType::TXT, values: values.iter().map(|v| txt::value(v)).collect() })
+        .map(|(at, values)| Expected {
+            at,
+            rtype: RecordType::TXT,
+            values: values.iter().map(|v| txt::value(v)).collect(),
+        })
         .collect();
     let patience = targets.iter().filter_map(|(at, _)| world.zone_of(&at.via)).map(|z| z.propagation).max();
     wait(world, &expected, patience.unwrap_or_default()).await
@@ -299,7 +326,9 @@ async fn write(world: &World, targets: &[(&Located, BTreeSet<String>)], stale: &
         }
     }
     try_join_all(
-        zones.into_iter().map(|((via, zone), changes)| async move { world.writer(&via)?.apply(&zone, changes).await }),
+        zones
+            .into_iter()
+            .map(|((via, zone), changes)| async move { world.writer(&via)?.apply(&zone, changes).await }),
     )
     .await
     .map(|_| ())
@@ -378,7 +407,11 @@ async fn refused(world: &World, working: &mut Working<'_>, ca: &dyn Ca, order: &
     let looks = join_all(order.authorizations.iter().map(|url| ca.authorization(url))).await;
     let mut reasons: Vec<String> = looks.into_iter().flatten().filter_map(|p| p.value.error).collect();
     reasons.extend(order.error.clone().filter(|_| reasons.is_empty()));
-    let cause = if reasons.is_empty() { "the order became invalid; the CA gave no reason".into() } else { reasons.join("; ") };
+    let cause = if reasons.is_empty() {
+        "the order became invalid; the CA gave no reason".into()
+    } else {
+        reasons.join("; ")
+    };
     let count = working.document.failures.as_ref().map_or(0, |f| f.count) + 1;
     let not_before = world.clock.now().checked_add(renewal::backoff(count)).unwrap_or(jiff::Timestamp::MAX);
     working.document.order = None;
@@ -389,7 +422,13 @@ async fn refused(world: &World, working: &mut Working<'_>, ca: &dyn Ca, order: &
 }
 
 /// Sends the CSR when that is still to be done, waits for the certificate, fetches it.
-async fn download(world: &World, preferred: Option<&str>, ca: &dyn Ca, order: Order, material: &Material) -> Result<Chain> {
+async fn download(
+    world: &World,
+    preferred: Option<&str>,
+    ca: &dyn Ca,
+    order: Order,
+    material: &Material,
+) -> Result<Chain> {
     let mut order = order;
     if order.status == OrderStatus::Ready {
         order = match ca.finalize(&order, &material.csr).await? {
@@ -398,7 +437,10 @@ async fn download(world: &World, preferred: Option<&str>, ca: &dyn Ca, order: Or
         };
     }
     if order.certificate.is_none() || order.status == OrderStatus::Processing {
-        order = poll(world, ca, &order.url, |o| !matches!(o.status, OrderStatus::Processing | OrderStatus::Ready)).await?;
+        order = poll(world, ca, &order.url, |o| {
+            !matches!(o.status, OrderStatus::Processing | OrderStatus::Ready)
+        })
+        .await?;
     }
     let Some(url) = order.certificate.as_deref().filter(|_| order.status == OrderStatus::Valid) else {
         let cause = order.error.clone().unwrap_or_else(|| format!("the order is {:?}", order.status));
@@ -416,7 +458,9 @@ async fn clean_up_after(world: &World, working: &mut Working<'_>, error: Error) 
     }
     match failed {
         None => error,
-        Some(e) => error.hint(format!("TXT records of this run still stand and are removed by the next run: {e}")),
+        Some(e) => {
+            error.hint(format!("TXT records of this run still stand and are removed by the next run: {e}"))
+        }
     }
 }
 

@@ -26,7 +26,11 @@ pub(super) struct Material {
 }
 
 /// The keys as they are; `None` when danesmith is to make them and has not yet.
-pub(super) async fn known(world: &World, wanted: &Certificate, document: &Document) -> Result<Option<WantedKeys>> {
+pub(super) async fn known(
+    world: &World,
+    wanted: &Certificate,
+    document: &Document,
+) -> Result<Option<WantedKeys>> {
     let Keys::Own { active, backup } = &wanted.keys else {
         return Ok(document.keys.as_ref().map(|k| WantedKeys { active: k.active, backup: k.backup }));
     };
@@ -45,7 +49,8 @@ pub(super) async fn known(world: &World, wanted: &Certificate, document: &Docume
         }
     };
     if let Some(backup) = backup {
-        key::distinct(active, backup).map_err(|e| e.during(format!("use the keys of certificate {}", wanted.name)))?;
+        key::distinct(active, backup)
+            .map_err(|e| e.during(format!("use the keys of certificate {}", wanted.name)))?;
     }
     Ok(Some(WantedKeys { active, backup }))
 }

@@ -53,15 +53,23 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
     for _ in 0..32 {
         match plan(&wanted, &document, live, &observed, world.clock.now()) {
             Step::Relink(generation) => {
-                preview.changes.push(format!("~ point `live` at generation {generation} (a run was interrupted)"));
+                preview
+                    .changes
+                    .push(format!("~ point `live` at generation {generation} (a run was interrupted)"));
                 live = Some(generation);
             }
             Step::CleanUp => {
-                preview.changes.push(format!("- {} TXT record(s) that an interrupted run left", document.owed.len()));
+                preview
+                    .changes
+                    .push(format!("- {} TXT record(s) that an interrupted run left", document.owed.len()));
                 document.owed.clear();
             }
             Step::Issue(reason) => {
-                preview.changes.push(format!("+ certificate for {} ({})", certificate.names.join(", "), because(reason)));
+                preview.changes.push(format!(
+                    "+ certificate for {} ({})",
+                    certificate.names.join(", "),
+                    because(reason)
+                ));
                 preview.changes.push(format!("    key {} (active)", keys.active));
                 document.installed = Some(taken_for_done(certificate, &keys, world.clock.now()));
                 document.order = None;
@@ -90,7 +98,9 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
                 for (owner, keys_there) in &missing {
                     for key in keys_there {
                         let role = if *key == keys.active { "active" } else { "backup" };
-                        let after = if issued && certificate.endpoints != crate::model::desired::Endpoints::Unchecked {
+                        let after = if issued
+                            && certificate.endpoints != crate::model::desired::Endpoints::Unchecked
+                        {
                             ", once every endpoint presents the active key"
                         } else {
                             ""
@@ -118,7 +128,11 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
 /// danesmith would make the keys; their digests are not known yet.
 fn unmade(certificate: &Certificate, preview: &mut Preview) {
     preview.changes.push("+ active and backup key".into());
-    preview.changes.push(format!("+ certificate for {} ({})", certificate.names.join(", "), because(Reason::First)));
+    preview.changes.push(format!(
+        "+ certificate for {} ({})",
+        certificate.names.join(", "),
+        because(Reason::First)
+    ));
     for owner in &certificate.tlsa {
         preview.changes.push(format!("+ {owner} TLSA 3 1 1 of the active and of the backup key"));
     }

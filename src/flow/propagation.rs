@@ -15,7 +15,6 @@ const SHORTEST: Duration = Duration::from_millis(15);
 /// Longest pause between two looks.
 const LONGEST: Duration = Duration::from_millis(500);
 
-
 /// Values that every server of a located name must have.
 pub(super) struct Expected<'a> {
     pub(super) at: &'a Located,
@@ -35,12 +34,16 @@ pub(super) async fn wait(world: &World, expected: &[Expected<'_>], deadline: Dur
             }
         }
     }
-    let late: Vec<String> =
-        join_all(jobs.iter().map(|(server, of)| wait_for(world, server, of, until))).await.into_iter().flatten().collect();
+    let late: Vec<String> = join_all(jobs.iter().map(|(server, of)| wait_for(world, server, of, until)))
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
     if late.is_empty() {
         return Ok(());
     }
-    let names: Vec<_> = expected.iter().take(3).map(|e| format!("{} at `{}`", e.rtype, text(&e.at.owner))).collect();
+    let names: Vec<_> =
+        expected.iter().take(3).map(|e| format!("{} at `{}`", e.rtype, text(&e.at.owner))).collect();
     Err(Error::new(
         Kind::Remote,
         format!("see {} on every authoritative server within {} s", names.join(", "), deadline.as_secs()),
@@ -81,7 +84,11 @@ fn has_all(there: &[RData], wanted: &[RData]) -> bool {
 }
 
 /// What every server of a located name holds now: values, or why it did not answer.
-pub(super) async fn snapshot(world: &World, at: &Located, rtype: RecordType) -> Vec<(Server, Result<Vec<RData>>)> {
+pub(super) async fn snapshot(
+    world: &World,
+    at: &Located,
+    rtype: RecordType,
+) -> Vec<(Server, Result<Vec<RData>>)> {
     join_all(at.servers.iter().map(|server| async move {
         let values = world.reads.ask(server, &at.owner, rtype).await.map(|a| a.values);
         (server.clone(), values)
@@ -91,7 +98,8 @@ pub(super) async fn snapshot(world: &World, at: &Located, rtype: RecordType) -> 
 
 /// A name from zones.yaml or the CA; both were checked, so a failure is ours.
 pub(super) fn name(text: &str) -> Result<Name> {
-    let mut name = Name::from_ascii(text).map_err(|e| Error::new(Kind::Internal, format!("read the name `{text}`"), e))?;
+    let mut name = Name::from_ascii(text)
+        .map_err(|e| Error::new(Kind::Internal, format!("read the name `{text}`"), e))?;
     name.set_fqdn(true);
     Ok(name.to_lowercase())
 }

@@ -83,7 +83,9 @@ impl World {
         let writers = desired
             .zones
             .values()
-            .filter_map(|z| Some((z.apex.clone(), ZoneWriter::new(z.provider.clone()?, open.clone(), clock.clone()))))
+            .filter_map(|z| {
+                Some((z.apex.clone(), ZoneWriter::new(z.provider.clone()?, open.clone(), clock.clone())))
+            })
             .collect();
         World {
             clock,

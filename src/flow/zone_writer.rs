@@ -126,12 +126,24 @@ impl ZoneWriter {
         for pending in all {
             zones.entry(pending.zone.clone()).or_default().push(pending);
         }
-        let writes = zones.into_iter().map(|(zone, group)| async move { write_zone(provider, &zone, group).await });
+        let writes =
+            zones.into_iter().map(|(zone, group)| async move { write_zone(provider, &zone, group).await });
         futures_util::future::join_all(writes).await;
     }
 
-    fn tell(&self, action: &str, zone: &Name, provider: &dyn Provider, e: danesmith_providers::Error) -> Error {
-        let place = format!("{action} (zone `{}`, provider `{}`: {})", text(zone), self.provider_name, provider.describe());
+    fn tell(
+        &self,
+        action: &str,
+        zone: &Name,
+        provider: &dyn Provider,
+        e: danesmith_providers::Error,
+    ) -> Error {
+        let place = format!(
+            "{action} (zone `{}`, provider `{}`: {})",
+            text(zone),
+            self.provider_name,
+            provider.describe()
+        );
         let kind = match e.class {
             Class::Auth => Kind::Credentials,
             Class::Unsupported => Kind::Config,
@@ -163,7 +175,8 @@ fn merge(changes: impl Iterator<Item = Change>) -> Vec<Change> {
             None => merged.push(change),
             Some(m) => {
                 m.add.extend(change.add.into_iter().filter(|v| !m.add.contains(v)).collect::<Vec<_>>());
-                m.remove.extend(change.remove.into_iter().filter(|v| !m.remove.contains(v)).collect::<Vec<_>>());
+                m.remove
+                    .extend(change.remove.into_iter().filter(|v| !m.remove.contains(v)).collect::<Vec<_>>());
             }
         }
     }

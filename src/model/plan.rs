@@ -1,10 +1,10 @@
 //! The one place that decides what happens next to a certificate. Pure: what is wanted, what is durable, what was seen
 //! and the time go in, one step comes out. The executor performs it, records it, looks again and asks again.
 
+use crate::model::desired::Renew;
 use crate::model::document::Document;
 use crate::model::key::SpkiDigest;
 use crate::model::renewal;
-use crate::model::desired::Renew;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -125,7 +125,13 @@ pub struct Refusal {
 }
 
 /// Says which step comes next. `live` is the generation that `live` points to.
-pub fn plan(wanted: &Wanted, durable: &Document, live: Option<u64>, observed: &Observed, now: Timestamp) -> Step {
+pub fn plan(
+    wanted: &Wanted,
+    durable: &Document,
+    live: Option<u64>,
+    observed: &Observed,
+    now: Timestamp,
+) -> Step {
     if let Some(installed) = &durable.installed
         && live != Some(installed.generation)
     {
@@ -208,7 +214,10 @@ fn pins(wanted: &Wanted, durable: &Document, observed: &Observed) -> Option<Step
         let keys = [Some(wanted.active), wanted.backup];
         let missing: Vec<_> = keys.into_iter().flatten().filter(|k| !view.everywhere.contains(k)).collect();
         active_missing |= missing.contains(&wanted.active);
-        let unrecorded = keys.into_iter().flatten().filter(|k| view.everywhere.contains(k) && !recorded(durable, owner, k));
+        let unrecorded = keys
+            .into_iter()
+            .flatten()
+            .filter(|k| view.everywhere.contains(k) && !recorded(durable, owner, k));
         if view.silent.is_empty() {
             seen.extend(unrecorded.map(|k| (owner.clone(), k)));
         }
@@ -241,13 +250,18 @@ fn unsigned(owner: &str, reason: &str) -> Refusal {
         action: format!("publish TLSA at `{owner}`"),
         cause: format!("the zone is not secured by DNSSEC: {reason}; senders ignore such records"),
         remains: "No TLSA record was changed.".into(),
-        hint: "sign the zone and have its DS at the parent, or write `dnssec: unsigned-ok` for this zone".into(),
+        hint: "sign the zone and have its DS at the parent, or write `dnssec: unsigned-ok` for this zone"
+            .into(),
     }
 }
 
 fn not_served(wanted: &Wanted, publish: &[(String, Vec<SpkiDigest>)], view: &EndpointView) -> Refusal {
     let owners: Vec<_> = publish.iter().map(|(o, _)| format!("`{o}`")).collect();
-    let who = if view.without_active.is_empty() { "no endpoint answered".to_owned() } else { view.without_active.join("; ") };
+    let who = if view.without_active.is_empty() {
+        "no endpoint answered".to_owned()
+    } else {
+        view.without_active.join("; ")
+    };
     Refusal {
         action: format!("publish TLSA at {}", owners.join(", ")),
         cause: format!("not every endpoint presents the active key {}: {who}", wanted.active),

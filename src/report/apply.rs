@@ -17,7 +17,9 @@ pub fn applied(reports: &[Report]) -> Output {
     let mut text = String::new();
     for report in reports {
         let line = match &report.outcome {
-            Outcome::Done(next) if report.changes.is_empty() => format!("nothing to do until {}", minute(*next)),
+            Outcome::Done(next) if report.changes.is_empty() => {
+                format!("nothing to do until {}", minute(*next))
+            }
             Outcome::Done(next) => format!("done; next look {}", minute(*next)),
             Outcome::Waits(until, why) => format!("waits until {}: {why}", minute(*until)),
             Outcome::Failed(e) => format!("failed: {e}"),

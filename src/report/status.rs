@@ -48,7 +48,8 @@ fn one(text: &mut String, facts: &Facts, now: Timestamp) {
         let _ = writeln!(text, "  pin       {short}… at {}: {seen}", pin.owner.trim_end_matches('.'));
     }
     for owed in &facts.document.owed {
-        let _ = writeln!(text, "  owed      TXT at {} is still to be removed", owed.owner.trim_end_matches('.'));
+        let _ =
+            writeln!(text, "  owed      TXT at {} is still to be removed", owed.owner.trim_end_matches('.'));
     }
     if let Some(order) = &facts.document.order {
         let _ = writeln!(text, "  order     in flight: {}", order.url);
@@ -69,7 +70,9 @@ fn describe(step: &Step) -> String {
         Step::CleanUp => "remove TXT records of an interrupted run".into(),
         Step::Issue(reason) => format!("get a certificate ({reason:?})").to_lowercase(),
         Step::Reload(_) => "run the reload command".into(),
-        Step::ObservePins | Step::ObserveEndpoints => "look at TLSA and endpoints (`danesmith plan` does)".into(),
+        Step::ObservePins | Step::ObserveEndpoints => {
+            "look at TLSA and endpoints (`danesmith plan` does)".into()
+        }
         Step::Publish(_) => "publish TLSA".into(),
         Step::RecordSeen(_) => "note since when the pins are everywhere".into(),
         Step::Wait(until, why) => format!("wait until {}: {why}", minute(*until)),

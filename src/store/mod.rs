@@ -66,7 +66,11 @@ pub trait Store: Send + Sync {
     /// A private key of ours.
     async fn key(&self, certificate: &str, spki: SpkiDigest) -> Result<Option<Secret>>;
     /// An account by directory URL and configured name.
-    async fn account(&self, directory_url: &str, name: &str) -> Result<Option<(AccountRecord, Option<Secret>)>>;
+    async fn account(
+        &self,
+        directory_url: &str,
+        name: &str,
+    ) -> Result<Option<(AccountRecord, Option<Secret>)>>;
     /// Saves an account's key before the CA hears of it; refuses to replace one.
     async fn save_account_key(&self, directory_url: &str, name: &str, pem: Secret) -> Result<()>;
     /// Replaces the account's record.
