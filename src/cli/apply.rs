@@ -4,7 +4,8 @@ use super::ui::Ui;
 use super::wiring::{self, Access};
 use super::{Finish, Global};
 use crate::error::{Error, Kind, Result};
-use crate::flow::{self, Outcome, Report};
+use crate::flow;
+use crate::model::outcome::{Outcome, Report};
 use crate::report;
 
 /// Arguments of `apply`.

@@ -7,33 +7,10 @@ use crate::flow::world::World;
 use crate::flow::{issue, observe, publish, txt};
 use crate::model::desired::{Certificate, Dnssec, Endpoints, Keys};
 use crate::model::document::Document;
+use crate::model::outcome::{Outcome, Report};
 use crate::model::plan::{Observed, Proof, Refusal, Step, Wanted, plan};
 use futures_util::future::join_all;
 use jiff::Timestamp;
-
-/// How a run ended for one certificate.
-#[derive(Debug)]
-pub enum Outcome {
-    /// All is as wanted; look again at this time.
-    Done(Timestamp),
-    /// Not before this time, and why.
-    Waits(Timestamp, String),
-    /// It failed; the document holds what is owed.
-    Failed(Error),
-}
-
-/// What a run did for one certificate.
-#[derive(Debug)]
-pub struct Report {
-    /// Its name in zones.yaml.
-    pub certificate: String,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What changed, one line each, in order.
-    pub changes: Vec<String>,
-    /// What a person should know although it is no failure.
-    pub warnings: Vec<String>,
-}
 
 /// Options of a run.
 #[derive(Debug, Clone, Copy, Default)]

@@ -3,11 +3,13 @@
 
 pub mod account;
 pub mod apply;
+mod challenge;
 pub mod check;
 mod issue;
 mod keys;
 mod locate;
 mod observe;
+mod order;
 pub mod preview;
 mod propagation;
 mod publish;
@@ -16,6 +18,5 @@ mod txt;
 pub mod world;
 mod zone_writer;
 
-pub use apply::{Outcome, Report};
 pub use keys::WantedKeys;
 pub use world::World;

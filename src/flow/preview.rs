@@ -1,29 +1,15 @@
 //! What `apply` would do, without doing it: the same plan, driven by reads only. Steps that would change something are
 //! told and taken for done.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flow::keys::{self, WantedKeys};
 use crate::flow::world::World;
 use crate::flow::{apply, observe};
 use crate::model::desired::Certificate;
 use crate::model::document::Installed;
+use crate::model::outcome::Preview;
 use crate::model::plan::{Observed, Reason, Step, plan};
 use jiff::Timestamp;
-
-/// One certificate's preview.
-#[derive(Debug)]
-pub struct Preview {
-    /// Its name in zones.yaml.
-    pub certificate: String,
-    /// What would change, one line each, in order; empty: all is as wanted.
-    pub changes: Vec<String>,
-    /// When something is due next, when nothing would change now.
-    pub next: Option<Timestamp>,
-    /// Why apply would stop.
-    pub stopped: Option<Error>,
-    /// What a person should know.
-    pub warnings: Vec<String>,
-}
 
 /// Looks at one certificate.
 pub async fn preview(world: &World, wanted: &Certificate) -> Preview {

@@ -9,6 +9,7 @@ pub mod key;
 mod key_error;
 pub mod memory;
 pub mod name;
+pub mod outcome;
 mod pem;
 pub mod pin;
 pub mod plan;

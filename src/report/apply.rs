@@ -1,8 +1,7 @@
 //! The result of `apply` and `plan`.
 
 use crate::error::Error;
-use crate::flow::preview::Preview;
-use crate::flow::{Outcome, Report};
+use crate::model::outcome::{Outcome, Preview, Report};
 use crate::report::Output;
 use serde_json::{Value, json};
 use std::fmt::Write;

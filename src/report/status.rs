@@ -1,6 +1,6 @@
 //! The result of `status`: keys, pins, clocks, expiry, next step, from the state directory alone.
 
-use crate::flow::status::Facts;
+use crate::model::outcome::Facts;
 use crate::model::plan::Step;
 use crate::report::Output;
 use crate::report::apply::minute;
