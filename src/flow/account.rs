@@ -18,6 +18,8 @@ const DIRECTORY_LASTS: SignedDuration = SignedDuration::from_hours(24);
 pub enum IfUnknown {
     /// Register it (needs `agree_terms: true`).
     Register,
+    /// Ask the CA even when we know an account URL: a CA that has forgotten us is told again, with the same key.
+    AskAndRegister,
     /// Say so.
     Refuse,
 }
@@ -46,7 +48,10 @@ pub async fn open(
         directory_url: account.directory.clone(),
         root_pem: root,
         key,
-        account_url: record.as_ref().and_then(|r| r.account_url.clone()),
+        account_url: record
+            .as_ref()
+            .and_then(|r| r.account_url.clone())
+            .filter(|_| if_unknown != IfUnknown::AskAndRegister),
         directory,
         clock: clock.clone(),
         user_agent: concat!("danesmith/", env!("CARGO_PKG_VERSION")).into(),

@@ -81,7 +81,7 @@ pub(super) async fn endpoints(
     Ok(view)
 }
 
-/// Every certificate that an address presents must be for the active key: senders choose the algorithm (dane.md rule 15).
+/// Every certificate that an address presents must be for the active key: senders choose the algorithm.
 fn add(view: &mut EndpointView, endpoint: &Endpoint, answers: &[Presented], active: SpkiDigest) {
     let addresses: BTreeSet<_> = answers.iter().map(|p| p.address).collect();
     for address in addresses {

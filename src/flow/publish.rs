@@ -50,7 +50,7 @@ pub(super) async fn publish(
         }
     }
     let seen: Vec<_> = missing.iter().flat_map(|(o, keys)| keys.iter().map(|k| (o.clone(), *k))).collect();
-    // dane.md rule 3: the clock of a pin starts when the last server was seen to have it, so: after the waiting.
+    // ARCHITECTURE.md, "Rules of pins": the clock of a pin starts when the last server was seen to have it, so: after the waiting.
     record_seen(world, working, &seen, world.clock.now()).await
 }
 

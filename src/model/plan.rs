@@ -182,7 +182,7 @@ fn issue_reason(wanted: &Wanted, durable: &Document, now: Timestamp) -> Option<R
     fresh
 }
 
-/// dane.md rule 3: a key is served only after its pin is ripe. Another active key without a rotation would be served
+/// ARCHITECTURE.md, "Rules of pins": a key is served only after its pin is ripe. Another active key without a rotation would be served
 /// unpinned (RFC 7671 §8.1).
 fn unpinned_switch(wanted: &Wanted, durable: &Document) -> Refusal {
     let former = durable.installed.as_ref().map(|i| i.spki.to_string()).unwrap_or_default();
@@ -271,3 +271,6 @@ fn not_served(wanted: &Wanted, publish: &[(String, Vec<SpkiDigest>)], view: &End
             .into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! What must survive a kill: one document per certificate, immutable generations behind one symlink, keys and
 //! accounts. [`Store`] is the trait that flow speaks to; [`directory::Directory`] keeps it in a local folder.
 //!
-//! The commit order (trust.md §3 of the design): generation folder, then the document — the only commit point —, then
+//! The commit order (ARCHITECTURE.md, "What a kill can do"): generation folder, then the document — the only commit point —, then
 //! the symlink, which is derived and redone by the next run.
 
 pub mod directory;
