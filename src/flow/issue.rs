@@ -13,7 +13,7 @@ use crate::flow::{challenge, order, txt};
 use crate::model::certificate::Chain;
 use crate::model::document::Installed;
 use crate::store::Generation;
-use futures_util::future::{join, try_join_all};
+use futures_util::future::{join, try_join, try_join_all};
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,8 +62,12 @@ async fn prepare(
     };
     let survey = async {
         let owners = owners(&working.wanted.names)?;
-        let located = try_join_all(owners.iter().map(|o| locate(world, o, RecordType::TXT))).await?;
-        preflight(world, &located).await?;
+        let (located, pins) = try_join(
+            try_join_all(owners.iter().map(|o| locate(world, o, RecordType::TXT))),
+            try_join_all(unpinned(working).map(|o| locate(world, o, RecordType::TLSA))),
+        )
+        .await?;
+        preflight(world, &located, &pins).await?;
         let places: BTreeMap<Name, Located> = located.into_iter().map(|l| (l.asked.clone(), l)).collect();
         Ok::<_, Error>(places)
     };
@@ -73,34 +77,50 @@ async fn prepare(
     Ok((ca?, places))
 }
 
+/// Owner names that have no pin of ours yet: whether we may write there is found out before the CA hears of anything. A
+/// renewal leaves TLSA alone and must not fail over it.
+fn unpinned<'a>(working: &'a Working<'_>) -> impl Iterator<Item = &'a Name> {
+    let pins = &working.document.pins;
+    working.wanted.tlsa.iter().filter(|owner| !pins.iter().any(|p| p.owner == owner.to_string()))
+}
+
 /// Tests credentials that were not seen to work within the last day; opens the providers' connections in any case.
-async fn preflight(world: &World, located: &[Located]) -> Result<()> {
-    let mut zones: BTreeMap<(Name, Name), Vec<&Located>> = BTreeMap::new();
-    for at in located {
-        zones.entry((at.via.clone(), at.zone.clone())).or_default().push(at);
+async fn preflight(world: &World, txt: &[Located], tlsa: &[Located]) -> Result<()> {
+    let txt = txt.iter().map(|at| (at, RecordType::TXT));
+    let tlsa = tlsa.iter().map(|at| (at, RecordType::TLSA));
+    let mut zones: BTreeMap<(&Name, &Name), Vec<(&Located, RecordType)>> = BTreeMap::new();
+    for (at, rtype) in txt.chain(tlsa) {
+        zones.entry((&at.via, &at.zone)).or_default().push((at, rtype));
     }
+    try_join_all(zones.iter().map(|((via, zone), targets)| preflight_zone(world, via, zone, targets)))
+        .await
+        .map(|_| ())
+}
+
+async fn preflight_zone(
+    world: &World,
+    via: &Name,
+    zone: &Name,
+    targets: &[(&Located, RecordType)],
+) -> Result<()> {
+    let writer = world.writer(via)?;
     let now = world.clock.now();
     let memory = world.memory();
-    try_join_all(zones.iter().map(|((via, zone), places)| {
-        let memory = &memory;
-        async move {
-            let writer = world.writer(via)?;
-            let label =
-                |at: &Located| format!("{} {} {} TXT", writer.provider_name(), text(zone), text(&at.owner));
-            let unproven: Vec<_> = places.iter().filter(|at| !memory.is_proven(&label(at), now)).collect();
-            if unproven.is_empty() {
-                // Opens the connection while the CA is still being dialled; a failure shows when we write.
-                let _ = writer.provider().await?.list(zone, &places[0].owner, RecordType::TXT).await;
-                return Ok(());
-            }
-            let targets: Vec<_> = unproven.iter().map(|at| (at.owner.clone(), RecordType::TXT)).collect();
-            writer.preflight(zone, &targets).await?;
-            world.remember(|m| m.proven.extend(unproven.iter().map(|at| (label(at), now))));
-            Ok::<_, Error>(())
-        }
-    }))
-    .await
-    .map(|_| ())
+    let label = |(at, rtype): &(&Located, RecordType)| {
+        format!("{} {} {} {rtype}", writer.provider_name(), text(zone), text(&at.owner))
+    };
+    let unproven: Vec<_> = targets.iter().filter(|t| !memory.is_proven(&label(t), now)).collect();
+    if unproven.is_empty() {
+        // A signed question: it opens the connection while the CA is still being dialled, and tells a changed key.
+        return match targets.first() {
+            Some((at, rtype)) => writer.knock(zone, &at.owner, *rtype).await,
+            None => Ok(()),
+        };
+    }
+    let targets: Vec<_> = unproven.iter().map(|(at, rtype)| (at.owner.clone(), *rtype)).collect();
+    writer.preflight(zone, &targets).await?;
+    world.remember(|m| m.proven.extend(unproven.iter().map(|t| (label(t), now))));
+    Ok(())
 }
 
 /// From the order to the checked chain.

@@ -85,6 +85,18 @@ impl ZoneWriter {
         })
     }
 
+    /// Asks a signed question, which opens the connection early; only refused credentials are an error, everything else
+    /// shows when we write.
+    pub(super) async fn knock(&self, zone: &Name, owner: &Name, rtype: RecordType) -> Result<()> {
+        let provider = self.provider().await?;
+        match provider.list(zone, owner, rtype).await {
+            Err(e) if e.class == Class::Auth => Err(self
+                .tell(&format!("read {rtype} at `{}`", text(owner)), zone, provider.as_ref(), e)
+                .remains("Nothing was ordered and nothing was changed.")),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes the changes, together with those that other certificates hand in meanwhile.
     pub(super) async fn apply(&self, zone: &Name, changes: Vec<Change>) -> Result<Applied> {
         let what: Vec<_> = changes.iter().map(|c| format!("{} at `{}`", c.rtype, text(&c.name))).collect();
