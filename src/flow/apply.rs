@@ -114,6 +114,10 @@ async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Res
     };
     let wanted = wanted(world, working.wanted, &keys);
     let mut seen = Seen::default();
+    seen.observed.lost = keys::files_lost(world, working.wanted, &working.document).await?;
+    for lost in keys::lost_keys(world, working.wanted, &working.document).await? {
+        working.warn(lost);
+    }
     // Every step changes the document or what was seen, so the loop ends; the bound is for defects of ours.
     for _ in 0..32 {
         let step = plan(&wanted, &working.document, working.live, &seen.observed, world.clock.now());
@@ -152,7 +156,10 @@ async fn act(
             working.changed(format!("live points at generation {generation} again"));
         }
         Step::CleanUp => clean_up(world, working).await?,
-        Step::Issue(_) => issue::issue(world, working, keys).await?,
+        Step::Issue(_) => {
+            issue::issue(world, working, keys).await?;
+            seen.observed.lost = false;
+        }
         Step::Reload(generation) => reload(world, working, generation).await?,
         Step::ObservePins => {
             working.step(world, "asking every name server for TLSA");

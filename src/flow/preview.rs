@@ -34,7 +34,9 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
         return unmade(world, certificate, preview).await;
     };
     let wanted = apply::wanted(world, certificate, &keys);
-    let mut observed = Observed::default();
+    let mut observed =
+        Observed { lost: keys::files_lost(world, certificate, &document).await?, ..Observed::default() };
+    preview.warnings.extend(keys::lost_keys(world, certificate, &document).await?);
     let mut issued = false;
     for _ in 0..32 {
         match plan(&wanted, &document, live, &observed, world.clock.now()) {
@@ -61,6 +63,7 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
                 document.order = None;
                 document.owed.clear();
                 live = Some(0);
+                observed.lost = false;
                 issued = true;
             }
             Step::Reload(_) => {

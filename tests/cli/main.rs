@@ -118,3 +118,13 @@ fn a_missing_configuration_says_how_to_begin() {
                     \x20 Nothing was changed.\n";
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (78, "", expected));
 }
+
+#[test]
+fn a_private_key_is_never_written_to_standard_output() {
+    let dir = Dir::new();
+    let ran = dir.run(&["keys", "new", "--out", "-"]);
+    let expected = "error: could not make a key: a private key is never written to standard output\n\
+                    \x20 hint: give a file: --out mx1.key\n";
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (64, "", expected));
+    assert_eq!(std::fs::read_dir(&dir.0).unwrap().count(), 0);
+}
