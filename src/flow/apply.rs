@@ -12,6 +12,7 @@ use crate::model::outcome::{Outcome, Report};
 use crate::model::plan::{Observed, Proof, Refusal, Step, Wanted, plan};
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// Options of a run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -237,16 +238,21 @@ pub(super) fn refused(refusal: Refusal) -> Error {
 
 /// The pure half of what the administrator wants.
 pub(super) fn wanted(world: &World, certificate: &Certificate, keys: &WantedKeys) -> Wanted {
-    let unsigned_ok = |owner: &&hickory_proto::rr::Name| {
-        world.zone_of(owner).is_some_and(|z| z.dnssec == Dnssec::UnsignedOk)
-    };
     Wanted {
         names: certificate.names.clone(),
         active: keys.active,
         backup: keys.backup,
         owners: certificate.tlsa.iter().map(|o| o.to_string()).collect(),
         proof: if certificate.endpoints == Endpoints::Unchecked { Proof::Word } else { Proof::Probe },
-        unsigned_ok: certificate.tlsa.iter().filter(unsigned_ok).map(|o| o.to_string()).collect(),
+        unsigned_ok: unsigned_ok(world, certificate),
         renew: certificate.renew,
     }
+}
+
+/// Owners whose zone may hold TLSA although it is not signed.
+pub(super) fn unsigned_ok(world: &World, certificate: &Certificate) -> BTreeSet<String> {
+    let ok = |owner: &&hickory_proto::rr::Name| {
+        world.zone_of(owner).is_some_and(|z| z.dnssec == Dnssec::UnsignedOk)
+    };
+    certificate.tlsa.iter().filter(ok).map(|o| o.to_string()).collect()
 }

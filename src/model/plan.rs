@@ -292,10 +292,16 @@ fn recorded(durable: &Document, owner: &str, key: &SpkiDigest) -> bool {
     durable.pins.iter().any(|p| p.owner == owner && p.spki == *key && p.seen_everywhere.is_some())
 }
 
+/// The first owner whose zone is not signed, unless the administrator says that it may be so.
+pub fn unsigned_zone(unsigned_ok: &BTreeSet<String>, views: &BTreeMap<String, OwnerView>) -> Option<Refusal> {
+    let mut open = views.iter().filter(|(owner, _)| !unsigned_ok.contains(*owner));
+    open.find_map(|(owner, view)| view.unsigned.as_ref().map(|reason| unsigned(owner, reason)))
+}
+
 /// RFC 7671 §2.1, RFC 7672 §2.2: senders ignore TLSA records that are not DNSSEC-secure.
 fn unsigned(owner: &str, reason: &str) -> Refusal {
     Refusal {
-        action: format!("publish TLSA at `{owner}`"),
+        action: format!("publish TLSA at `{}`", owner.trim_end_matches('.')),
         cause: format!("the zone is not secured by DNSSEC: {reason}; senders ignore such records"),
         remains: "No TLSA record was changed.".into(),
         hint: "sign the zone and have its DS at the parent, or write `dnssec: unsigned-ok` for this zone"
@@ -304,7 +310,7 @@ fn unsigned(owner: &str, reason: &str) -> Refusal {
 }
 
 fn not_served(wanted: &Wanted, publish: &[(String, Vec<SpkiDigest>)], view: &EndpointView) -> Refusal {
-    let owners: Vec<_> = publish.iter().map(|(o, _)| format!("`{o}`")).collect();
+    let owners: Vec<_> = publish.iter().map(|(o, _)| format!("`{}`", o.trim_end_matches('.'))).collect();
     let who = if view.without_active.is_empty() {
         "no endpoint answered".to_owned()
     } else {

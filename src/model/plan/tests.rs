@@ -309,3 +309,12 @@ fn a_pin_that_somebody_deleted_is_published_again() {
     let observed = with_endpoints(seeing(&[B]), 1, &[]);
     assert_eq!(step(&wanted(), &pinned(), &observed), Step::Publish(vec![(OWNER.into(), vec![A])]));
 }
+
+#[test]
+fn the_unsigned_zone_is_told_before_there_are_keys() {
+    let mut views = seeing(&[]).pins.unwrap();
+    views.get_mut(OWNER).unwrap().unsigned = Some("no DNSKEY at the apex".into());
+    let refusal = unsigned_zone(&BTreeSet::new(), &views).unwrap();
+    assert_eq!(refusal.action, "publish TLSA at `_25._tcp.mx1.example.org`");
+    assert_eq!(unsigned_zone(&[OWNER.to_owned()].into(), &views), None);
+}
