@@ -1,1 +1,167 @@
-//! Durable file writes: fsync, rename, fsync the folder.
+//! Durable file writes. A file is complete or absent: temporary file (0600 at creation) → fsync → rename → fsync of the
+//! folder. The order is what makes a kill or a power cut harmless; nothing here may be reordered for speed.
+
+use crate::error::{Error, Kind, Result};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Mode of everything that may hold a secret.
+pub const PRIVATE: u32 = 0o600;
+
+/// Replaces (or creates) `path` durably; the file is 0600 from the moment it exists.
+pub fn write(path: &Path, content: &[u8]) -> Result<()> {
+    replace(path, content).map_err(|e| failed("write", path, &e))
+}
+
+/// Creates `path` durably; one that exists already is an error and stays untouched. 0600 at creation.
+pub fn create_new(path: &Path, content: &[u8]) -> Result<()> {
+    let made = (|| {
+        let temp = temporary(path);
+        remove_if_there(&temp)?;
+        write_synced(&temp, content)?;
+        // link, not rename: it refuses to replace.
+        let linked = fs::hard_link(&temp, path);
+        let removed = fs::remove_file(&temp);
+        linked.and(removed)?;
+        sync_folder(parent(path))
+    })();
+    made.map_err(|e| failed("create", path, &e))
+}
+
+/// Makes `path` a symbolic link to `target`, replacing what stands there in one step.
+pub fn symlink(target: &Path, path: &Path) -> Result<()> {
+    let made = (|| {
+        let temp = temporary(path);
+        remove_if_there(&temp)?;
+        std::os::unix::fs::symlink(target, &temp)?;
+        fs::rename(&temp, path)?;
+        sync_folder(parent(path))
+    })();
+    made.map_err(|e| failed("switch the link", path, &e))
+}
+
+/// Creates a folder (0700) and its parents; the folder that holds each new one is synced.
+pub fn folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        folder(above)?;
+    }
+    let made = match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.and_then(|()| sync_folder(parent(path))),
+    };
+    made.map_err(|e| failed("create the folder", path, &e))
+}
+
+/// Writes several files into a fresh folder that nobody looks at yet: each synced, then the folder once.
+pub fn write_folder(path: &Path, files: &[(&str, &[u8])]) -> Result<()> {
+    folder(path)?;
+    for (name, content) in files {
+        let file = path.join(name);
+        remove_if_there(&file)
+            .and_then(|()| write_synced(&file, content))
+            .map_err(|e| failed("write", &file, &e))?;
+    }
+    sync_folder(path)
+        .and_then(|()| sync_folder(parent(path)))
+        .map_err(|e| failed("sync the folder", path, &e))
+}
+
+/// The error of a failed local read or write (exit code 74).
+pub fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
+    let e = Error::new(Kind::Local, format!("{what} `{}`", path.display()), error)
+        .remains("What stood on disk before is untouched.");
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            e.hint("free space on this file system, then run again")
+        }
+        io::ErrorKind::PermissionDenied => e.hint("run as the user who owns the state directory"),
+        _ => e,
+    }
+}
+
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temp = temporary(path);
+    remove_if_there(&temp)?;
+    if let Err(e) = write_synced(&temp, content).and_then(|()| fs::rename(&temp, path)) {
+        let _ = fs::remove_file(&temp);
+        return Err(e);
+    }
+    sync_folder(parent(path))
+}
+
+fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// One fixed name per target: the state lock keeps other runs out, and a leftover of a killed run is simply replaced.
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    parent(path).join(format!(".{name}.new"))
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn scratch(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("danesmith-atomic-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_written_file_is_private_and_leaves_no_temporary_behind() {
+        let folder = scratch("private");
+        write(&folder.join("a"), b"one").unwrap();
+        write(&folder.join("a"), b"two").unwrap();
+        assert_eq!(fs::read(folder.join("a")).unwrap(), b"two");
+        assert_eq!(fs::metadata(folder.join("a")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn create_new_refuses_to_replace() {
+        let folder = scratch("new");
+        create_new(&folder.join("a"), b"one").unwrap();
+        let error = create_new(&folder.join("a"), b"two").unwrap_err();
+        assert_eq!(error.kind, Kind::Local);
+        assert_eq!(fs::read(folder.join("a")).unwrap(), b"one");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_link_is_replaced_in_one_step() {
+        let folder = scratch("link");
+        symlink(Path::new("one"), &folder.join("live")).unwrap();
+        symlink(Path::new("two"), &folder.join("live")).unwrap();
+        assert_eq!(fs::read_link(folder.join("live")).unwrap(), Path::new("two"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

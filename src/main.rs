@@ -1,2 +1,7 @@
-//! The danesmith command.
-fn main() {}
+//! The danesmith command: parse, run, exit code.
+
+fn main() -> std::process::ExitCode {
+    // The one crypto provider, before anything opens TLS; a second installation could only fail harmlessly.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    std::process::ExitCode::from(danesmith::cli::run(std::env::args_os()))
+}

@@ -112,6 +112,35 @@ fn nothing_panics_on_purpose() {
     );
 }
 
+#[test]
+fn the_readme_lists_every_exit_code() {
+    use danesmith::error::Kind;
+    let readme = fs::read_to_string(root().join("README.md")).expect("readable");
+    let listed: BTreeSet<&str> = readme
+        .lines()
+        .skip_while(|line| !line.starts_with("| exit code"))
+        .take_while(|line| line.starts_with('|'))
+        .filter_map(|line| line.split('|').nth(1))
+        .flat_map(|cell| cell.split('·').map(str::trim))
+        .collect();
+    let kinds = [
+        Kind::Partial,
+        Kind::Refused,
+        Kind::Usage,
+        Kind::Input,
+        Kind::Remote,
+        Kind::Internal,
+        Kind::Local,
+        Kind::Locked,
+        Kind::Credentials,
+        Kind::Config,
+    ];
+    for kind in kinds {
+        let code = kind.exit_code().to_string();
+        assert!(listed.contains(code.as_str()), "{kind:?} ({code}) is not in README's table: {listed:?}");
+    }
+}
+
 /// Fails when product code (not tests) holds one of `words`, except in files for which `may`.
 fn offences_of(words: &[&str], may: impl Fn(&Path) -> bool) {
     let mut offences = Vec::new();

@@ -57,6 +57,38 @@ fn the_ca_answers_and_forgets_when_it_is_started_again() {
 }
 
 #[test]
+fn another_acme_client_gets_a_certificate_here() {
+    // lego asks the resolver for the challenge name before it exists, and unbound remembers that for the negative TTL
+    let options = Options { extra_zones: 0, notify_delay: Some(0), negative_ttl: 1, ..Options::default() };
+    let lab = Lab::start(options);
+    let before = lab.counts();
+    let output = lab
+        .command("lego")
+        .env("LEGO_CA_CERTIFICATES", lab.pebble_root())
+        .env("RFC2136_NAMESERVER", BIND)
+        .env("RFC2136_TSIG_ALGORITHM", "hmac-sha256.")
+        .env("RFC2136_TSIG_KEY", support::KEY_NAME)
+        .env("RFC2136_TSIG_SECRET", lab.read("tsig.secret").trim())
+        .args(["--server", support::DIRECTORY, "--accept-tos", "--email", "hostmaster@example.test"])
+        .args([
+            "--dns",
+            "rfc2136",
+            "--dns.resolvers",
+            support::UNBOUND,
+            "--domains",
+            "mx1.example.test",
+            "run",
+        ])
+        .output()
+        .expect("lego runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let after = lab.counts();
+    assert_eq!((after.orders - before.orders, after.certificates - before.certificates), (1, 1));
+    assert_eq!(after.updates - before.updates, 2, "one to add, one to delete");
+    assert!(lab.read(".lego/certificates/mx1.example.test.crt").contains("BEGIN CERTIFICATE"));
+}
+
+#[test]
 fn a_frozen_server_keeps_silent_until_it_is_resumed() {
     let lab = Lab::start(Options { extra_zones: 0, ..Options::default() });
     let asks = || {

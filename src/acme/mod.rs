@@ -1,5 +1,24 @@
 //! RFC 8555: the nouns, the [`Ca`] trait that flow speaks to, and the real client behind it.
 
+mod account;
+mod authorization;
+mod chain;
+mod client;
+mod directory;
+mod jws;
+mod key;
+mod link;
+mod nonce;
+mod order;
+mod problem;
+mod request;
+mod transport;
+
+pub use account::{Account, AccountStatus};
+pub use client::{Client, ClientConfig, Timeouts};
+pub use directory::{Directory, Meta};
+pub use key::AccountKey;
+
 use crate::error::Result;
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -113,4 +132,11 @@ pub trait Ca: Send + Sync {
     async fn finalize(&self, order: &Order, csr: &[u8]) -> Result<Option<Polled<Order>>>;
     /// RFC 8555 §7.4.2: the chain as PEM, the alternate whose topmost issuer's common name is `preferred` when offered.
     async fn certificate(&self, url: &str, preferred: Option<&str>) -> Result<String>;
+}
+
+impl Client {
+    /// RFC 7638 thumbprint of the account key, base64url.
+    pub fn thumbprint(&self) -> String {
+        self.key.thumbprint()
+    }
 }

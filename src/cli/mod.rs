@@ -1,1 +1,178 @@
-//! cli
+//! The command line: one file per command, each arguments and one call into flow.
+
+mod account;
+mod apply;
+pub mod files;
+mod init;
+pub mod keys;
+mod plan;
+mod provider;
+mod status;
+pub mod tlsa;
+pub mod ui;
+mod wiring;
+
+use crate::error::{Error, Kind, Result};
+use crate::report::Output;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+use ui::{Color, Ui};
+
+/// Certificates by ACME DNS-01 for keys you control, and DANE TLSA records that follow them.
+#[derive(Parser)]
+#[command(name = "danesmith", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all is as wanted; 2 changed, 3 waits (with --detailed-exitcode); 4 some certificates failed; \
+5 refused: it would break mail; 64 command line; 65 input file; 69 CA, DNS or provider failed; 70 our defect; \
+74 local read or write; 75 another run holds the lock; 77 credentials; 78 configuration";
+
+/// Options of every command.
+#[derive(clap::Args)]
+struct Global {
+    /// The configuration
+    #[arg(
+        short,
+        long,
+        global = true,
+        default_value = "zones.yaml",
+        env = "DANESMITH_CONFIG",
+        value_name = "FILE"
+    )]
+    config: PathBuf,
+    /// State directory instead of the one that zones.yaml names
+    #[arg(long, global = true, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Print exactly one JSON document on stdout
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more (repeat for debug and trace)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// When to use colour
+    #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
+    color: Color,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write a commented zones.yaml
+    Init(init::Args),
+    /// Show what apply would do; changes nothing, needs no secret
+    Plan(plan::Args),
+    /// Do it: issue or renew, install, publish TLSA; safe to run hourly and twice
+    Apply(apply::Args),
+    /// Keys, pins, expiry and the next step, from the state directory
+    Status(status::Args),
+    /// Print TLSA records for certificates, CSRs, public or private keys; offline
+    Tlsa(tlsa::TlsaArgs),
+    /// Make and look at keys and CSRs; offline
+    Keys(keys::KeysArgs),
+    /// The ACME account
+    Account(account::Args),
+    /// Try a zone's provider with a real write, read and removal
+    Provider(provider::Args),
+    /// Print a completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// A command's result and the exit code that goes with it.
+pub struct Finish {
+    output: Output,
+    code: u8,
+    error: Option<Error>,
+    warnings: Vec<String>,
+}
+
+impl Finish {
+    /// Success with exit code 0.
+    fn ok(output: Output) -> Finish {
+        Finish { output, code: 0, error: None, warnings: Vec::new() }
+    }
+}
+
+/// Parses, runs, prints; returns the exit code.
+pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return if e.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+        }
+    };
+    let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.color);
+    ui.start_logs(cli.global.verbose);
+    match execute(cli, &ui) {
+        Ok(Finish { output, code, error, warnings }) => {
+            for warning in &warnings {
+                ui.warning(warning);
+            }
+            let word = error.as_ref().map_or("ok", |e| e.kind.word());
+            ui.result(word, &output, error.as_ref());
+            code
+        }
+        Err(e) => {
+            ui.result(e.kind.word(), &Output { text: String::new(), json: serde_json::json!({}) }, Some(&e));
+            ui.error(&e);
+            e.kind.exit_code()
+        }
+    }
+}
+
+fn execute(cli: Cli, ui: &Ui) -> Result<Finish> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Init(args) => init::run(&global, &args).map(Finish::ok),
+        Command::Tlsa(args) => tlsa::run(&args).map(Finish::ok),
+        Command::Keys(args) => keys::run(&args).map(Finish::ok),
+        Command::Completions { shell } => Ok(Finish::ok(completions(shell))),
+        Command::Man => manual().map(Finish::ok),
+        Command::Status(args) => block_on(status::run(&global, &args)),
+        Command::Plan(args) => block_on(plan::run(&global, &args, ui)),
+        Command::Apply(args) => block_on(apply::run(&global, &args, ui)),
+        Command::Account(args) => block_on(account::run(&global, &args, ui)),
+        Command::Provider(args) => block_on(provider::run(&global, &args, ui)),
+    }
+}
+
+/// One thread does all network work; disk work goes to a few helpers.
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .build()
+        .map_err(|e| Error::new(Kind::Internal, "start the runtime", e))?
+        .block_on(work)
+}
+
+fn completions(shell: clap_complete::Shell) -> Output {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "danesmith", &mut script);
+    plain(String::from_utf8_lossy(&script).into_owned())
+}
+
+fn manual() -> Result<Output> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut page)
+        .map_err(|e| Error::new(Kind::Internal, "write the manual page", e))?;
+    Ok(plain(String::from_utf8_lossy(&page).into_owned()))
+}
+
+fn plain(text: String) -> Output {
+    let json = serde_json::json!({ "text": text });
+    Output { text, json }
+}

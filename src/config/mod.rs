@@ -1,1 +1,88 @@
-//! config
+//! zones.yaml: text → tree (`tree`) → mirror (`read`, `spec`) → checked and typed [`Desired`] (`resolve`).
+//!
+//! All problems of a file are reported at once, each with line, column and path. No secret is read here, and none is
+//! needed: `plan` runs without them.
+
+mod certificate;
+pub mod defaults;
+mod keys;
+mod names;
+mod problem;
+mod read;
+mod resolve;
+mod schema;
+mod servers;
+mod spec;
+mod tree;
+
+pub use problem::{Problem, problems_to_error};
+pub use schema::schema;
+
+use crate::model::desired::Desired;
+use problem::{Sink, unreadable};
+use read::Read as _;
+use std::io::Read as _;
+use std::path::Path;
+
+/// What `danesmith init` writes: a commented zones.yaml with every option.
+pub const TEMPLATE: &str = include_str!("../../zones.example.yaml");
+
+/// Reads the dns names of a CSR file: `Err` says why it is not usable.
+pub type CsrNames<'a> = dyn Fn(&Path) -> Result<Vec<String>, String> + 'a;
+
+/// Reads zones.yaml and checks all of it. Relative paths in it are relative to its folder. CSR, public key and root
+/// files must be readable; secrets and private keys are not looked at. `csr_names` lets a CSR's names be compared with
+/// the certificate's.
+///
+/// # Errors
+/// Every problem of the file, in its order.
+pub fn load(path: &Path, csr_names: &CsrNames<'_>) -> Result<Desired, Vec<Problem>> {
+    let file = path.display().to_string();
+    let text = read_text(path, &file).map_err(|problem| vec![problem])?;
+    let mut sink = Sink::new(&file);
+    let desired = tree::parse(&text, &mut sink)
+        .and_then(|root| read_root(&root, &mut sink))
+        .and_then(|spec| resolve::resolve(spec, &folder_of(path), csr_names, &mut sink));
+    match (desired, sink.finish()) {
+        (Some(desired), problems) if problems.is_empty() => Ok(desired),
+        (_, problems) => Err(problems),
+    }
+}
+
+fn read_root(root: &tree::Node, sink: &mut Sink) -> Option<spec::Zones> {
+    if let tree::Value::Null = root.value {
+        sink.say_with(
+            &root.place(""),
+            "nothing stands in this file",
+            "`danesmith init` writes a commented one",
+        );
+        return None;
+    }
+    spec::Zones::read(root, "", sink)
+}
+
+fn folder_of(path: &Path) -> std::path::PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => Path::new(".").to_owned(),
+    }
+}
+
+fn read_text(path: &Path, file: &str) -> Result<String, Problem> {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|f| f.take(defaults::MAX_FILE + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        let absent = error.kind() == std::io::ErrorKind::NotFound;
+        let hint =
+            absent.then_some("`danesmith init` writes a commented zones.yaml; `--config FILE` names another");
+        return Err(unreadable(file, format!("cannot be read: {error}"), hint));
+    }
+    if bytes.len() as u64 > defaults::MAX_FILE {
+        return Err(unreadable(file, "is larger than 1 MiB".to_owned(), None));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line =
+            1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+        unreadable(file, format!("is not UTF-8 text (line {line})"), None)
+    })
+}

@@ -1,6 +1,14 @@
 //! Reads of DNS: who is authoritative, where an owner name really lives, what each server answers. Writes are the
 //! providers' work.
 
+mod address;
+mod answer;
+mod resolver;
+mod system;
+mod transport;
+
+pub use resolver::{Resolver, ResolverConfig};
+
 use crate::error::Result;
 use async_trait::async_trait;
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -23,9 +31,10 @@ pub struct Answer {
     pub values: Vec<RData>,
     /// TTL in seconds of those values (0 when empty).
     pub ttl: u32,
-    /// The name is an alias of this one.
+    /// The name is an alias of this one (lower case).
     pub alias: Option<Name>,
-    /// Zone that answered, by the SOA of a negative answer or of a SOA question: the zone cut above the name.
+    /// Zone that answered, by the SOA of a negative answer or of a SOA question: the zone cut above the name. `None`
+    /// behind an alias, where the SOA belongs to the target.
     pub zone: Option<Name>,
     /// A referral: the name lies below this delegation, which the server does not serve itself.
     pub referral: Option<Name>,

@@ -1,1 +1,22 @@
-//! flow
+//! The recipes, top-down: observe → plan → act, one step at a time. Everything that touches the world goes through the
+//! traits in [`World`]; the model, the rehearsal and the real run call the same code.
+
+pub mod account;
+pub mod apply;
+mod challenge;
+pub mod check;
+mod issue;
+mod keys;
+mod locate;
+mod observe;
+mod order;
+pub mod preview;
+mod propagation;
+mod publish;
+pub mod status;
+mod txt;
+pub mod world;
+mod zone_writer;
+
+pub use keys::WantedKeys;
+pub use world::World;

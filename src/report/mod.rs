@@ -1,1 +1,14 @@
-//! report
+//! What commands say: text for people and zone files, JSON for programs.
+
+pub mod apply;
+pub mod status;
+pub mod tlsa;
+
+/// What a command has to say; printing it is the caller's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// For standard output, with its final newline; empty when there is nothing to say.
+    pub text: String,
+    /// The `result` of `--json`.
+    pub json: serde_json::Value,
+}

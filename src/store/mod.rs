@@ -1,1 +1,82 @@
-//! store
+//! What must survive a kill: one document per certificate, immutable generations behind one symlink, keys and
+//! accounts. [`Store`] is the trait that flow speaks to; [`directory::Directory`] keeps it in a local folder.
+//!
+//! The commit order (ARCHITECTURE.md, "What a kill can do"): generation folder, then the document — the only commit point —, then
+//! the symlink, which is derived and redone by the next run.
+
+pub mod directory;
+pub mod layout;
+mod lock;
+
+use crate::error::Result;
+use crate::model::document::Document;
+use crate::model::key::SpkiDigest;
+use crate::model::memory::Memory;
+use crate::secret::Secret;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+/// An ACME account as kept on disk; its key lies beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRecord {
+    /// Format version.
+    pub version: u32,
+    /// Directory URL it belongs to.
+    pub directory_url: String,
+    /// Account URL once the CA has told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_url: Option<String>,
+    /// The CA's directory as last fetched, opaque here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<serde_json::Value>,
+    /// When it was fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched: Option<jiff::Timestamp>,
+}
+
+/// The files of one generation.
+pub struct Generation {
+    /// Its number; greater than every committed one.
+    pub number: u64,
+    /// Leaf certificate, PEM.
+    pub cert: String,
+    /// The rest of the chain, PEM.
+    pub chain: String,
+    /// Private key, PKCS#8 PEM, when danesmith has it.
+    pub key: Option<Secret>,
+}
+
+/// Durable state, as an effect.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The document of a certificate; a new one when there is none.
+    async fn document(&self, certificate: &str) -> Result<Document>;
+    /// Replaces the document; durable when it returns.
+    async fn put(&self, certificate: &str, document: &Document) -> Result<()>;
+    /// Writes a generation folder; nobody looks at it until the document names it.
+    async fn write_generation(&self, certificate: &str, generation: Generation) -> Result<()>;
+    /// Points `live` at a generation and drops those that are older than its predecessor.
+    async fn switch(&self, certificate: &str, generation: u64) -> Result<()>;
+    /// The path of `live`, for reload commands and people.
+    fn live_path(&self, certificate: &str) -> std::path::PathBuf;
+    /// The generation that `live` points to.
+    async fn live(&self, certificate: &str) -> Result<Option<u64>>;
+    /// Saves a private key of ours before anything uses it.
+    async fn save_key(&self, certificate: &str, spki: SpkiDigest, pem: Secret) -> Result<()>;
+    /// A private key of ours.
+    async fn key(&self, certificate: &str, spki: SpkiDigest) -> Result<Option<Secret>>;
+    /// An account by directory URL and configured name.
+    async fn account(
+        &self,
+        directory_url: &str,
+        name: &str,
+    ) -> Result<Option<(AccountRecord, Option<Secret>)>>;
+    /// Saves an account's key before the CA hears of it; refuses to replace one.
+    async fn save_account_key(&self, directory_url: &str, name: &str, pem: Secret) -> Result<()>;
+    /// Replaces the account's record.
+    async fn put_account(&self, name: &str, record: &AccountRecord) -> Result<()>;
+    /// What earlier runs remembered.
+    async fn memory(&self) -> Memory;
+    /// Remembers; losing it does no harm.
+    async fn put_memory(&self, memory: &Memory) -> Result<()>;
+}

@@ -1,5 +1,11 @@
 //! The outside view: what an endpoint presents.
 
+mod certificate_capture;
+mod probe;
+mod starttls;
+
+pub use probe::{Prober, ProberConfig};
+
 use crate::model::desired::Endpoint;
 use async_trait::async_trait;
 use std::net::SocketAddr;
@@ -29,7 +35,8 @@ pub struct Presented {
 pub enum Outcome {
     /// The chain as DER, leaf first; possession of the leaf's key was proven in the handshake.
     Chain(Vec<Vec<u8>>),
-    /// The server has no certificate of this algorithm (handshake_failure).
+    /// The server has no certificate of this algorithm (handshake_failure). For both algorithms at one address it means
+    /// that there is no common ground at all (versions, ciphers).
     NoSuchAlgorithm,
     /// No TLS there: connection refused, STARTTLS missing, timeout, garbage; the reason, readable.
     Failed(String),

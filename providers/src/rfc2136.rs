@@ -1,1 +1,0 @@
-//! RFC 2136 dynamic update with TSIG.

@@ -1,0 +1,162 @@
+//! One certificate: its names and TLSA owners, the zones they are in, what to look at, what to run.
+
+use super::keys::keys;
+use super::names::{self, Owner};
+use super::problem::{Place, Sink, quote};
+use super::read::At;
+use super::resolve::{Context, argv_of, checked, duration_in, entry_name, known, optional, texts};
+use super::{defaults, servers, spec};
+use crate::model::desired::{Certificate, Deploy, Endpoints, Renew};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Checks one certificate; `None` when it has problems that leave nothing to work with.
+pub(super) fn certificate(
+    name: &At<String>,
+    spec: &spec::Certificate,
+    context: &Context<'_>,
+    sink: &mut Sink,
+) -> Option<Certificate> {
+    let named = entry_name(name, sink);
+    let names = identifiers(&spec.names, context, sink);
+    let keys = keys(&spec.keys, &names, context, sink);
+    let owners = tlsa(spec.tlsa.as_deref().unwrap_or_default(), context, sink);
+    let endpoints = endpoints(spec.endpoints.as_ref(), &owners, sink);
+    let before = spec.renew.as_ref().and_then(|renew| renew.before.as_ref());
+    let renew = optional(before, |at| duration_in(at, &defaults::RENEW_RANGE, sink).map(Renew::Before));
+    let (None | Some(spec::Rotate::Manual)) = spec.rotate; // another kind would not compile before it is handled
+    let deploy = deploy(spec.deploy.as_ref(), context.folder, sink);
+    let account = account_of(name, spec.account.as_ref(), context, sink);
+    named?;
+    Some(Certificate {
+        name: name.value.clone(),
+        account,
+        names,
+        keys: keys?,
+        tlsa: owners.into_iter().map(|(owner, _)| owner.name).collect(),
+        endpoints: endpoints?,
+        preferred_chain: spec.preferred_chain.as_ref().map(|at| at.value.clone()),
+        renew: renew?.unwrap_or(Renew::Third),
+        deploy: deploy?,
+    })
+}
+
+fn account_of(name: &At<String>, at: Option<&At<String>>, context: &Context<'_>, sink: &mut Sink) -> String {
+    let implied = At { value: defaults::ACCOUNT.to_owned(), place: name.place.clone() };
+    let at = at.unwrap_or(&implied);
+    known("account", at, &context.accounts, sink);
+    at.value.clone()
+}
+
+/// The certificate's names, canonical, sorted, each once, each in a zone of ours.
+fn identifiers(list: &At<Vec<At<String>>>, context: &Context<'_>, sink: &mut Sink) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    for at in &list.value {
+        let Some(name) = checked(at, names::identifier, sink) else { continue };
+        if zone_of(name.trim_start_matches("*."), context).is_none() {
+            no_zone(&name, at, context, sink);
+        }
+        found.insert(name);
+    }
+    if list.value.is_empty() && list.place.line > 0 {
+        sink.say(&list.place, "at least one name is needed");
+    }
+    found.into_iter().collect()
+}
+
+/// The zone with the longest apex that ends this name at a label boundary, and its provider.
+fn zone_of<'c>(name: &str, context: &'c Context<'_>) -> Option<(&'c str, Option<&'c str>)> {
+    let mut rest = name;
+    loop {
+        if let Some((apex, provider)) = context.zones.get_key_value(rest) {
+            return Some((apex, provider.as_deref()));
+        }
+        rest = rest.split_once('.')?.1;
+    }
+}
+
+fn no_zone(name: &str, at: &At<String>, context: &Context<'_>, sink: &mut Sink) {
+    if sink.blames("zones") {
+        return;
+    }
+    let hint = match context.zones.is_empty() {
+        true => "write the zone it is in under `zones`".to_owned(),
+        false => {
+            let apexes: Vec<&str> = context.zones.keys().take(10).map(String::as_str).collect();
+            format!("write the zone it is in under `zones`; there are: {}", apexes.join(", "))
+        }
+    };
+    sink.say_with(&at.place, format!("{} is in none of the zones", quote(name)), hint);
+}
+
+fn tlsa<'s>(list: &'s [At<String>], context: &Context<'_>, sink: &mut Sink) -> Vec<(Owner, &'s Place)> {
+    let mut owners: Vec<(Owner, &Place)> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for at in list {
+        let Some(owner) = checked(at, names::tlsa_owner, sink) else { continue };
+        match zone_of(&owner.host, context) {
+            None => no_zone(&at.value, at, context, sink),
+            Some((apex, None)) => {
+                let message = format!(
+                    "the zone {} has `provider: none`: no TLSA record can be written there",
+                    quote(apex)
+                );
+                sink.say_with(&at.place, message, "give the zone a provider, or drop this owner");
+            }
+            Some(_) => {}
+        }
+        if seen.insert(owner.name.clone()) {
+            owners.push((owner, &at.place));
+        }
+    }
+    owners
+}
+
+fn endpoints(
+    spec: Option<&At<spec::Endpoints>>,
+    owners: &[(Owner, &Place)],
+    sink: &mut Sink,
+) -> Option<Endpoints> {
+    match spec.map(|at| (&at.value, &at.place)) {
+        Some((spec::Endpoints::Word(word), _)) if word.value == "unchecked" => Some(Endpoints::Unchecked),
+        Some((spec::Endpoints::Word(word), _)) => {
+            sink.say_with(
+                &word.place,
+                format!("{} is no list", quote(&word.value)),
+                "write `[smtp://host:25]`, or `unchecked`",
+            );
+            None
+        }
+        Some((spec::Endpoints::Listed(list), place)) => {
+            if list.is_empty() && !owners.is_empty() {
+                sink.say_with(
+                    place,
+                    "is empty, and TLSA records want something to be checked",
+                    "write `unchecked` if you mean it",
+                );
+            }
+            Some(Endpoints::Listed(texts(Some(list), servers::endpoint, sink)))
+        }
+        None => derived(owners, sink),
+    }
+}
+
+fn derived(owners: &[(Owner, &Place)], sink: &mut Sink) -> Option<Endpoints> {
+    let before = sink.count();
+    let mut endpoints = Vec::new();
+    for (owner, place) in owners {
+        match servers::endpoint_of(owner) {
+            Ok(endpoint) => endpoints.push(endpoint),
+            Err(why) => {
+                let hint = "list `endpoints:` that present this certificate, or write `endpoints: unchecked`";
+                sink.say_with(place, format!("no endpoint can be derived: {why}"), hint);
+            }
+        }
+    }
+    (sink.count() == before).then_some(Endpoints::Listed(endpoints))
+}
+
+fn deploy(spec: Option<&spec::Deploy>, folder: &Path, sink: &mut Sink) -> Option<Deploy> {
+    let Some(argv) = spec.and_then(|deploy| deploy.reload.as_ref()) else { return Some(Deploy::default()) };
+    argv_of(argv, folder, sink).map(|reload| Deploy { reload })
+}

@@ -1,0 +1,47 @@
+//! Every number that zones.yaml leaves open, with its unit and where it comes from.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// The schema version of zones.yaml that this program reads.
+pub const VERSION: u64 = 1;
+
+/// Largest zones.yaml in bytes. Our choice: 10,000 certificates fit, an endless device does not.
+pub const MAX_FILE: u64 = 1024 * 1024;
+
+/// The state directory, relative to zones.yaml.
+pub const STATE: &str = "./state";
+
+/// The account that a certificate uses when it names none.
+pub const ACCOUNT: &str = "default";
+
+/// Short names of directories: what the CA documents at letsencrypt.org/docs.
+pub const DIRECTORIES: [(&str, &str); 2] = [
+    ("letsencrypt", "https://acme-v02.api.letsencrypt.org/directory"),
+    ("letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory"),
+];
+
+/// Time for one UPDATE and its answer: what dig and nsupdate users are used to.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Sensible times for one message. Our choice.
+pub const TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
+
+/// How long every server of a zone may take to have a change. Our choice: NOTIFY takes seconds, a lost NOTIFY a retry.
+pub const PROPAGATION: Duration = Duration::from_secs(120);
+
+/// Sensible waits for propagation. Our choice; a day is for hidden primaries that poll by refresh.
+pub const PROPAGATION_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+
+/// TTL of challenge TXT records, seconds: many DNS hosts refuse less.
+pub const TXT_TTL: u32 = 60;
+
+/// TTL of TLSA records, seconds. Our choice: a rotation waits for it, and a mistake is forgotten after an hour.
+pub const TLSA_TTL: u32 = 3600;
+
+/// TTLs we publish, seconds. Our choice: a rotation waits for twice the TTL, so more than a week helps nobody.
+pub const TTL_RANGE: RangeInclusive<u64> = 1..=604_800;
+
+/// Sensible `renew.before`. Our choice: certificates live at most 398 days (CA/Browser Forum, BR 6.3.2).
+pub const RENEW_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(3600)..=Duration::from_secs(398 * 86_400);

@@ -1,0 +1,147 @@
+//! What `apply` would do, without doing it: the same plan, driven by reads only. Steps that would change something are
+//! told and taken for done.
+
+use crate::error::Result;
+use crate::flow::keys::{self, WantedKeys};
+use crate::flow::world::World;
+use crate::flow::{apply, observe};
+use crate::model::desired::Certificate;
+use crate::model::document::Installed;
+use crate::model::outcome::Preview;
+use crate::model::plan::{Observed, Reason, Step, plan};
+use jiff::Timestamp;
+
+/// Looks at one certificate.
+pub async fn preview(world: &World, wanted: &Certificate) -> Preview {
+    let mut preview = Preview {
+        certificate: wanted.name.clone(),
+        changes: Vec::new(),
+        next: None,
+        stopped: None,
+        warnings: Vec::new(),
+    };
+    if let Err(e) = look(world, wanted, &mut preview).await {
+        preview.stopped = Some(e);
+    }
+    preview
+}
+
+async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -> Result<()> {
+    let mut document = world.store.document(&certificate.name).await?;
+    let mut live = world.store.live(&certificate.name).await?;
+    let Some(keys) = keys::known(world, certificate, &document).await? else {
+        unmade(certificate, preview);
+        return Ok(());
+    };
+    let wanted = apply::wanted(world, certificate, &keys);
+    let mut observed = Observed::default();
+    let mut issued = false;
+    for _ in 0..32 {
+        match plan(&wanted, &document, live, &observed, world.clock.now()) {
+            Step::Relink(generation) => {
+                preview
+                    .changes
+                    .push(format!("~ point `live` at generation {generation} (a run was interrupted)"));
+                live = Some(generation);
+            }
+            Step::CleanUp => {
+                preview
+                    .changes
+                    .push(format!("- {} TXT record(s) that an interrupted run left", document.owed.len()));
+                document.owed.clear();
+            }
+            Step::Issue(reason) => {
+                preview.changes.push(format!(
+                    "+ certificate for {} ({})",
+                    certificate.names.join(", "),
+                    because(reason)
+                ));
+                preview.changes.push(format!("    key {} (active)", keys.active));
+                document.installed = Some(taken_for_done(certificate, &keys, world.clock.now()));
+                document.order = None;
+                document.owed.clear();
+                live = Some(0);
+                issued = true;
+            }
+            Step::Reload(_) => {
+                preview.changes.push(format!("~ run {}", certificate.deploy.reload.join(" ")));
+                document.reload_owed = None;
+            }
+            Step::ObservePins => {
+                let (views, _) = observe::pins(world, certificate).await?;
+                preview.warnings.extend(views.values().flat_map(|v| v.silent.clone()));
+                observed.pins = Some(views);
+            }
+            Step::ObserveEndpoints if issued => {
+                // What the endpoints present now says nothing about the time after the installation.
+                observed.endpoints =
+                    Some(crate::model::plan::EndpointView { with_active: 1, ..Default::default() });
+            }
+            Step::ObserveEndpoints => {
+                observed.endpoints = Some(observe::endpoints(world, certificate, keys.active).await?);
+            }
+            Step::Publish(missing) => {
+                for (owner, keys_there) in &missing {
+                    for key in keys_there {
+                        let role = if *key == keys.active { "active" } else { "backup" };
+                        let after = if issued
+                            && certificate.endpoints != crate::model::desired::Endpoints::Unchecked
+                        {
+                            ", once every endpoint presents the active key"
+                        } else {
+                            ""
+                        };
+                        preview.changes.push(format!("+ {owner} TLSA 3 1 1 {key} ({role}{after})"));
+                    }
+                }
+                return Ok(());
+            }
+            Step::RecordSeen(_) => return Ok(()),
+            Step::Wait(until, why) => {
+                preview.changes.push(format!("… nothing before {until}: {why}"));
+                return Ok(());
+            }
+            Step::Refuse(refusal) => return Err(apply::refused(refusal)),
+            Step::Nothing(until) => {
+                preview.next = preview.changes.is_empty().then_some(until);
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// danesmith would make the keys; their digests are not known yet.
+fn unmade(certificate: &Certificate, preview: &mut Preview) {
+    preview.changes.push("+ active and backup key".into());
+    preview.changes.push(format!(
+        "+ certificate for {} ({})",
+        certificate.names.join(", "),
+        because(Reason::First)
+    ));
+    for owner in &certificate.tlsa {
+        preview.changes.push(format!("+ {owner} TLSA 3 1 1 of the active and of the backup key"));
+    }
+}
+
+fn because(reason: Reason) -> &'static str {
+    match reason {
+        Reason::First => "there is none yet",
+        Reason::Resume => "an order of an interrupted run is finished",
+        Reason::NamesChanged => "its names changed",
+        Reason::KeyChanged => "its key changed",
+        Reason::Due => "renewal is due",
+    }
+}
+
+fn taken_for_done(certificate: &Certificate, keys: &WantedKeys, now: Timestamp) -> Installed {
+    Installed {
+        generation: 0,
+        names: certificate.names.clone(),
+        spki: keys.active,
+        not_before: now,
+        not_after: Timestamp::MAX,
+        serial: String::new(),
+        issuer: String::new(),
+    }
+}

@@ -1,0 +1,31 @@
+//! What the state directory knows of a certificate, and what `apply` would begin with.
+
+use crate::error::Result;
+use crate::flow::world::World;
+use crate::flow::{apply, keys};
+use crate::model::desired::Certificate;
+use crate::model::outcome::Facts;
+use crate::model::plan::{Observed, plan};
+
+/// Reads the document; asks nobody.
+pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
+    let document = world.store.document(&certificate.name).await?;
+    let live = world.store.live(&certificate.name).await?;
+    let (keys, trouble) = match keys::known(world, certificate, &document).await {
+        Ok(keys) => (keys, None),
+        Err(e) => (None, Some(e)),
+    };
+    let next = keys.map(|keys| {
+        let wanted = apply::wanted(world, certificate, &keys);
+        plan(&wanted, &document, live, &Observed::default(), world.clock.now())
+    });
+    Ok(Facts {
+        certificate: certificate.name.clone(),
+        names: certificate.names.clone(),
+        keys: keys.map(|k| (k.active, k.backup)),
+        next,
+        live: world.store.live_path(&certificate.name),
+        document,
+        trouble,
+    })
+}

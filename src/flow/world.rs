@@ -1,0 +1,152 @@
+//! Every effect that flow has, in one place.
+
+use crate::acme::Ca;
+use crate::clock::Clock;
+use crate::deploy::Hooks;
+use crate::dns::{Reads, Server};
+use crate::error::{Error, Kind, Result};
+use crate::flow::zone_writer::ZoneWriter;
+use crate::model::desired::{Desired, Zone};
+use crate::model::memory::Memory;
+use crate::store::Store;
+use crate::verify::Endpoints;
+use async_trait::async_trait;
+use danesmith_providers::Provider;
+use hickory_proto::rr::Name;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::OnceCell;
+
+/// Opens what needs credentials, when it is first needed: `plan` opens nothing.
+#[async_trait]
+pub trait Open: Send + Sync {
+    /// The CA behind an account of zones.yaml, its account found or registered.
+    async fn ca(&self, account: &str) -> Result<Arc<dyn Ca>>;
+    /// The provider of zones.yaml by name.
+    async fn provider(&self, name: &str) -> Result<Arc<dyn Provider>>;
+    /// Bytes of a file that zones.yaml names (CSR, key).
+    async fn file(&self, path: &std::path::Path) -> Result<Vec<u8>>;
+}
+
+/// Tells a person what is going on.
+pub trait Progress: Send + Sync {
+    /// The certificate has reached this step.
+    fn step(&self, certificate: &str, step: &str);
+}
+
+/// One run: its effects (reached as `world.clock`, `world.reads`, …) and what is shared between its certificates.
+pub struct World {
+    effects: Effects,
+    desired: Arc<Desired>,
+    cas: BTreeMap<String, OnceCell<Arc<dyn Ca>>>,
+    writers: BTreeMap<Name, ZoneWriter>,
+    servers: Mutex<BTreeMap<Name, Arc<OnceCell<Vec<Server>>>>>,
+    memory: Mutex<Memory>,
+}
+
+/// The effects that a [`World`] is made of.
+pub struct Effects {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Questions to name servers.
+    pub reads: Arc<dyn Reads>,
+    /// Durable state.
+    pub store: Arc<dyn Store>,
+    /// Probes.
+    pub endpoints: Arc<dyn Endpoints>,
+    /// Reload commands.
+    pub hooks: Arc<dyn Hooks>,
+    /// CAs and providers.
+    pub open: Arc<dyn Open>,
+    /// Progress.
+    pub progress: Arc<dyn Progress>,
+}
+
+impl std::ops::Deref for World {
+    type Target = Effects;
+
+    fn deref(&self) -> &Effects {
+        &self.effects
+    }
+}
+
+impl World {
+    /// A world for one run over `desired`; `memory` is what earlier runs left.
+    pub fn new(desired: Arc<Desired>, effects: Effects, memory: Memory) -> World {
+        let cas = desired.accounts.keys().map(|name| (name.clone(), OnceCell::new())).collect();
+        let writers = desired
+            .zones
+            .values()
+            .filter_map(|z| {
+                Some((
+                    z.apex.clone(),
+                    ZoneWriter::new(z.provider.clone()?, effects.open.clone(), effects.clock.clone()),
+                ))
+            })
+            .collect();
+        World { effects, desired, cas, writers, servers: Mutex::default(), memory: Mutex::new(memory) }
+    }
+
+    /// What zones.yaml says.
+    pub fn desired(&self) -> &Desired {
+        &self.desired
+    }
+
+    /// The CA of an account, opened once per run.
+    pub async fn ca(&self, account: &str) -> Result<Arc<dyn Ca>> {
+        let cell = self.cas.get(account).ok_or_else(|| missing("account", account))?;
+        cell.get_or_try_init(|| self.open.ca(account)).await.cloned()
+    }
+
+    /// The configured zone that covers a name: the longest apex on a label boundary.
+    pub fn zone_of(&self, name: &Name) -> Option<&Zone> {
+        let mut candidate = name.to_lowercase();
+        loop {
+            if let Some(zone) = self.desired.zones.get(&candidate) {
+                return Some(zone);
+            }
+            if candidate.is_root() {
+                return None;
+            }
+            candidate = candidate.base_name();
+        }
+    }
+
+    /// The one writer of a configured zone.
+    pub(super) fn writer(&self, apex: &Name) -> Result<&ZoneWriter> {
+        self.writers.get(apex).ok_or_else(|| missing("provider for zone", &apex.to_string()))
+    }
+
+    /// The servers to look at for `zone`, which the configured zone `via` covers; asked once per run.
+    pub(super) async fn servers(&self, via: &Zone, zone: &Name) -> Result<Vec<Server>> {
+        let cell = {
+            let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+            servers.entry(zone.clone()).or_default().clone()
+        };
+        let found = cell.get_or_try_init(|| async {
+            if via.check.is_empty() {
+                return self.reads.name_servers(zone).await;
+            }
+            let mut all = Vec::new();
+            for server in &via.check {
+                all.extend(self.reads.addresses(server).await?);
+            }
+            Ok(all)
+        });
+        found.await.cloned()
+    }
+
+    /// What this and earlier runs remembered.
+    pub fn memory(&self) -> Memory {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers something.
+    pub(super) fn remember(&self, change: impl FnOnce(&mut Memory)) {
+        change(&mut self.memory.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+fn missing(what: &str, name: &str) -> Error {
+    Error::new(Kind::Config, "use zones.yaml", format!("no {what} `{name}`"))
+}

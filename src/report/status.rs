@@ -1,0 +1,98 @@
+//! The result of `status`: keys, pins, clocks, expiry, next step, from the state directory alone.
+
+use crate::model::outcome::Facts;
+use crate::model::plan::Step;
+use crate::report::Output;
+use crate::report::apply::minute;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// The table.
+pub fn status(all: &[Facts], now: Timestamp) -> Output {
+    let mut text = String::new();
+    for facts in all {
+        one(&mut text, facts, now);
+    }
+    let certificates: Vec<Value> = all.iter().map(facts_json).collect();
+    Output { text, json: json!({ "certificates": certificates }) }
+}
+
+fn one(text: &mut String, facts: &Facts, now: Timestamp) {
+    let _ = writeln!(text, "{}", facts.certificate);
+    let _ = writeln!(text, "  names     {}", facts.names.join(", "));
+    match &facts.document.installed {
+        None => drop(writeln!(text, "  installed nothing yet")),
+        Some(i) => {
+            let days = i.not_after.duration_since(now).as_hours() / 24;
+            let _ = writeln!(text, "  installed serial {}, by {}", i.serial, i.issuer);
+            let _ = writeln!(text, "            valid until {} ({days} days)", minute(i.not_after));
+            let _ = writeln!(text, "            {}", facts.live.display());
+        }
+    }
+    match &facts.keys {
+        None => drop(writeln!(text, "  keys      none yet")),
+        Some((active, backup)) => {
+            let _ = writeln!(text, "  active    {active}");
+            if let Some(backup) = backup {
+                let _ = writeln!(text, "  backup    {backup}");
+            }
+        }
+    }
+    for pin in &facts.document.pins {
+        let seen = match pin.seen_everywhere {
+            Some(at) => format!("on every server since {}", minute(at)),
+            None => "not yet seen on every server".into(),
+        };
+        let short = &pin.spki.to_string()[..8];
+        let _ = writeln!(text, "  pin       {short}… at {}: {seen}", pin.owner.trim_end_matches('.'));
+    }
+    for owed in &facts.document.owed {
+        let _ =
+            writeln!(text, "  owed      TXT at {} is still to be removed", owed.owner.trim_end_matches('.'));
+    }
+    if let Some(order) = &facts.document.order {
+        let _ = writeln!(text, "  order     in flight: {}", order.url);
+    }
+    if let Some(f) = &facts.document.failures {
+        let _ = writeln!(text, "  failures  {}, the last: {}", f.count, f.last);
+    }
+    match (&facts.trouble, &facts.next) {
+        (Some(e), _) => drop(writeln!(text, "  next      {e}")),
+        (None, Some(step)) => drop(writeln!(text, "  next      {}", describe(step))),
+        (None, None) => drop(writeln!(text, "  next      make the keys, then the first certificate")),
+    }
+}
+
+fn describe(step: &Step) -> String {
+    match step {
+        Step::Relink(generation) => format!("point live at generation {generation}"),
+        Step::CleanUp => "remove TXT records of an interrupted run".into(),
+        Step::Issue(reason) => format!("get a certificate ({reason:?})").to_lowercase(),
+        Step::Reload(_) => "run the reload command".into(),
+        Step::ObservePins | Step::ObserveEndpoints => {
+            "look at TLSA and endpoints (`danesmith plan` does)".into()
+        }
+        Step::Publish(_) => "publish TLSA".into(),
+        Step::RecordSeen(_) => "note since when the pins are everywhere".into(),
+        Step::Wait(until, why) => format!("wait until {}: {why}", minute(*until)),
+        Step::Refuse(refusal) => format!("refused: {}", refusal.cause),
+        Step::Nothing(until) => format!("nothing until {}", minute(*until)),
+    }
+}
+
+fn facts_json(facts: &Facts) -> Value {
+    json!({
+        "name": facts.certificate,
+        "names": facts.names,
+        "keys": facts.keys.as_ref().map(|(a, b)| json!({ "active": a.to_string(), "backup": b.map(|b| b.to_string()) })),
+        "installed": facts.document.installed,
+        "live": facts.live.display().to_string(),
+        "pins": facts.document.pins,
+        "owed": facts.document.owed,
+        "order": facts.document.order,
+        "failures": facts.document.failures,
+        "next": facts.next.as_ref().map(describe),
+        "error": facts.trouble.as_ref().map(crate::report::apply::error_json),
+    })
+}

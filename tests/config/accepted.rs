@@ -1,0 +1,191 @@
+//! What zones.yaml may say, and what it comes to.
+
+use super::{SMALL, good, name, shown, with_files};
+use danesmith::config::{self, TEMPLATE};
+use danesmith::model::desired::{
+    ActiveKey, BackupKey, Dnssec, Endpoint, Endpoints, KeyAlgorithm, Keys, Protocol, Provider, Renew,
+    Transport,
+};
+use danesmith::secret::SecretRef;
+use std::path::Path;
+use std::time::Duration;
+
+#[test]
+fn the_smallest_file_gets_every_default() {
+    let desired = good(SMALL);
+    assert!(desired.state.ends_with("state"));
+    let zone = &desired.zones[&name("example.org.")];
+    assert_eq!((zone.txt_ttl, zone.tlsa_ttl, zone.dnssec), (60, 3600, Dnssec::Required));
+    assert_eq!(zone.propagation, Duration::from_secs(120));
+    let Provider::Rfc2136(home) = &desired.providers["home"];
+    assert_eq!((home.transport, home.timeout), (Transport::Tcp, Duration::from_secs(5)));
+    let mx = &desired.certificates["mx"];
+    assert_eq!((mx.account.as_str(), mx.renew), ("default", Renew::Third));
+    assert!(matches!(mx.keys, Keys::Managed(KeyAlgorithm::P256)));
+    assert_eq!(mx.tlsa, [name("_25._tcp.mx.example.org.")]);
+    let endpoint = Endpoint { protocol: Protocol::Smtp, host: "mx.example.org".into(), port: 25 };
+    assert_eq!(mx.endpoints, Endpoints::Listed(vec![endpoint]));
+    let account = &desired.accounts["default"];
+    assert_eq!(account.directory, "https://acme-staging-v02.api.letsencrypt.org/directory");
+    assert_eq!(account.contact, ["mailto:a@example.org"]);
+}
+
+#[test]
+fn the_example_loads_as_it_stands() {
+    let folder = with_files(TEMPLATE);
+    let desired = folder.load().unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+    assert_eq!(desired.certificates.len(), 5);
+    assert_eq!(desired.certificates["mx1"].names, ["*.example.org", "mx1.example.org"]);
+    assert_eq!(desired.certificates["mx4"].endpoints, Endpoints::Unchecked);
+    assert_eq!(desired.certificates["mx1"].renew, Renew::Before(Duration::from_secs(30 * 86_400)));
+    assert_eq!(desired.certificates["mx1"].deploy.reload, ["systemctl", "reload", "postfix"]);
+    assert!(desired.zones[&name("example.com.")].provider.is_none());
+    let Keys::Own { active: ActiveKey::PrivateKey(key), backup: Some(BackupKey::SpkiSha256(digest)) } =
+        &desired.certificates["mx3"].keys
+    else {
+        panic!("{:?}", desired.certificates["mx3"].keys)
+    };
+    assert_eq!(key, &folder.0.join("mx3-active.key"));
+    assert_eq!(digest.0[..2], [0x4b, 0x8f]);
+    let Provider::Rfc2136(home) = &desired.providers["home"];
+    assert_eq!(home.secret, SecretRef::File(folder.0.join("tsig.secret")));
+}
+
+/// Every property name anywhere in the schema, and every word of its enumerations.
+fn words_of(schema: &serde_json::Value, words: &mut Vec<String>) {
+    match schema {
+        serde_json::Value::Object(map) => {
+            if let Some(serde_json::Value::Object(properties)) = map.get("properties") {
+                words.extend(properties.keys().cloned());
+            }
+            for word in ["const", "enum"].iter().filter_map(|key| map.get(*key)) {
+                words.extend(word.as_str().map(str::to_owned));
+            }
+            map.values().for_each(|value| words_of(value, words));
+        }
+        serde_json::Value::Array(list) => list.iter().for_each(|value| words_of(value, words)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_option_stands_in_the_example() {
+    let mut words = Vec::new();
+    words_of(&config::schema(), &mut words);
+    assert!(words.len() > 40, "{words:?}");
+    for word in words {
+        let stands = ["{", " ", "\n", "(", "{env: NAME}"]
+            .iter()
+            .any(|before| TEMPLATE.contains(&format!("{before}{word}:")));
+        assert!(
+            stands || TEMPLATE.contains(&format!(": {word}")),
+            "`{word}` is not explained in zones.example.yaml"
+        );
+    }
+}
+
+/// `BLESS=1 cargo test` writes the file anew.
+#[test]
+fn the_schema_file_is_what_the_code_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones.schema.json");
+    let schema = serde_json::to_string_pretty(&config::schema()).unwrap() + "\n";
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, &schema).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(path).unwrap() == schema,
+        "run it with BLESS=1 and look at the difference"
+    );
+}
+
+#[test]
+fn names_become_canonical_and_duplicates_merge() {
+    let names =
+        "[MX.Example.ORG., mx.example.org, bücher.example.org, \"*.example.org\", \"*.EXAMPLE.org.\"]";
+    let desired = good(&SMALL.replace("[mx.example.org]", names));
+    assert_eq!(
+        desired.certificates["mx"].names,
+        ["*.example.org", "mx.example.org", "xn--bcher-kva.example.org"]
+    );
+    let desired = good(&SMALL.replace("example.org", "bücher.example"));
+    assert!(desired.zones.contains_key(&name("xn--bcher-kva.example.")));
+    assert_eq!(desired.certificates["mx"].tlsa, [name("_25._tcp.mx.xn--bcher-kva.example.")]);
+}
+
+#[test]
+fn tlsa_owners_imply_endpoints() {
+    let owners = "[_25._tcp.mx.example.org, _587._tcp.mx.example.org, _465._tcp.mx.example.org, _993._tcp.mx.example.org]";
+    let desired = good(&SMALL.replace("[_25._tcp.mx.example.org]", owners));
+    let Endpoints::Listed(found) = &desired.certificates["mx"].endpoints else { panic!() };
+    let found: Vec<_> = found.iter().map(|e| (e.protocol, e.port)).collect();
+    let (smtp, tls) = (Protocol::Smtp, Protocol::Tls);
+    assert_eq!(found, [(smtp, 25), (smtp, 587), (tls, 465), (tls, 993)]);
+}
+
+#[test]
+fn listed_endpoints_take_the_customary_schemes_and_ports() {
+    let urls = "[\"smtp://mx.example.org\", \"submissions://[2001:DB8::1]\", \"https://192.0.2.1:8443/\"]";
+    let desired = good(&SMALL.replace("    keys:", &format!("    endpoints: {urls}\n    keys:")));
+    let Endpoints::Listed(found) = &desired.certificates["mx"].endpoints else { panic!() };
+    let found: Vec<_> = found.iter().map(|e| (e.protocol, e.host.as_str(), e.port)).collect();
+    let (smtp, tls) = (Protocol::Smtp, Protocol::Tls);
+    assert_eq!(found, [(smtp, "mx.example.org", 25), (tls, "2001:db8::1", 465), (tls, "192.0.2.1", 8443)]);
+}
+
+#[test]
+fn a_wildcard_owner_may_be_unchecked() {
+    let text =
+        SMALL.replace("[_25._tcp.mx.example.org]", "[\"*._tcp.mx.example.org\"]\n    endpoints: unchecked");
+    let mx = &good(&text).certificates["mx"];
+    assert_eq!((mx.tlsa.len(), &mx.endpoints), (1, &Endpoints::Unchecked));
+}
+
+#[test]
+fn servers_keep_their_port() {
+    for (written, canonical) in [
+        ("192.0.2.1:5353", "192.0.2.1:5353"),
+        ("\"2001:DB8::1\"", "2001:db8::1"),
+        ("\"[2001:db8::1]:53\"", "[2001:db8::1]:53"),
+        ("NS1.example.net.", "ns1.example.net"),
+        ("ns1:853", "ns1:853"),
+    ] {
+        let desired = good(&SMALL.replace("server: 192.0.2.1", &format!("server: {written}")));
+        let Provider::Rfc2136(home) = &desired.providers["home"];
+        assert_eq!(home.server, canonical);
+    }
+}
+
+#[test]
+fn relative_paths_are_relative_to_the_file() {
+    let text = SMALL
+        .replace(
+            "keys: managed",
+            "keys: {active: {csr: a.csr}, backup: {csr: /b.csr}}\n    deploy: {reload: [./hook, x]}",
+        )
+        .replace("{file: tsig.secret}", "{command: [bin/secret, ./x]}");
+    let folder = with_files(&text);
+    folder.write("b.csr", "names: mx.example.org");
+    let text = text.replace("/b.csr", &folder.0.join("b.csr").display().to_string());
+    folder.write("zones.yaml", &text);
+    let desired = folder.load().unwrap();
+    let Keys::Own { active: ActiveKey::Csr(active), backup: Some(BackupKey::Csr(backup)) } =
+        &desired.certificates["mx"].keys
+    else {
+        panic!()
+    };
+    assert_eq!((active, backup), (&folder.0.join("a.csr"), &folder.0.join("b.csr")));
+    assert_eq!(desired.certificates["mx"].deploy.reload, [folder.0.join("hook").to_str().unwrap(), "x"]);
+    let Provider::Rfc2136(home) = &desired.providers["home"];
+    let program = folder.0.join("bin/secret").display().to_string();
+    assert_eq!(home.secret, SecretRef::Command(vec![program, "./x".into()]));
+    assert_eq!(desired.state, folder.0.join("state"));
+}
+
+#[test]
+fn aliases_and_merges_work_within_bounds() {
+    let text = SMALL.replace(
+        "  example.org: {provider: home}",
+        "  example.org: &zone {provider: home}\n  example.net: *zone",
+    );
+    assert_eq!(good(&text).zones.len(), 2);
+}

@@ -1,0 +1,437 @@
+//! The mistakes of writing: line, column, path and words.
+
+use super::{SMALL, bad, names_in, small_with};
+use danesmith::config;
+use danesmith::error::Kind;
+use std::path::Path;
+
+#[test]
+fn a_missing_file_points_to_init() {
+    let problems = config::load(Path::new("/nonexistent/zones.yaml"), &names_in).unwrap_err();
+    let error = config::problems_to_error(problems);
+    assert_eq!((error.kind, error.kind.exit_code()), (Kind::Config, 78));
+    assert_eq!(
+        error.to_string(),
+        "could not use /nonexistent/zones.yaml: 1 problem\n/nonexistent/zones.yaml: cannot be read: No such file or \
+         directory (os error 2)\n  hint: `danesmith init` writes a commented zones.yaml; `--config FILE` names another"
+    );
+}
+
+#[test]
+fn an_unknown_field_names_the_nearest_known_one() {
+    small_with(
+        "    tlsa:",
+        "    tsla:",
+        "15:5: certificates.mx.tsla: unknown field\n  hint: did you mean `tlsa`?",
+    );
+    small_with(
+        "      server:",
+        "      sever:",
+        "7:7: providers.home.rfc2136.sever: unknown field\n  hint: did you mean `server`?",
+    );
+    small_with(
+        "    tlsa:",
+        "    zzzzz:",
+        "15:5: certificates.mx.zzzzz: unknown field\n  hint: known here: account, names, keys, tlsa, endpoints, preferred_chain, renew, deploy, rotate",
+    );
+    small_with(
+        "version: 1",
+        "version: 1\nvresion: 1",
+        "2:1: vresion: unknown field\n  hint: did you mean `version`?",
+    );
+}
+
+#[test]
+fn a_missing_field_is_named_at_its_mapping() {
+    small_with("    names: [mx.example.org]\n", "", "13:5: certificates.mx: `names` is missing");
+    small_with("version: 1\n", "", "1:1: `version` is missing");
+    small_with("algorithm: hmac-sha256, ", "", "8:13: providers.home.rfc2136.tsig: `algorithm` is missing");
+}
+
+#[test]
+fn a_wrong_type_says_what_stands_there() {
+    small_with(
+        "names: [mx.example.org]",
+        "names: mx.example.org",
+        "13:12: certificates.mx.names: must be a list, not text\n  hint: write it in [brackets]",
+    );
+    small_with(
+        "agree_terms: true",
+        "agree_terms: yes",
+        "3:84: accounts.default.agree_terms: must be `true` or `false`, not text",
+    );
+    small_with(
+        "agree_terms: true",
+        "agree_terms: 1",
+        "3:84: accounts.default.agree_terms: must be `true` or `false`, not a number",
+    );
+    small_with("version: 1", "version: one", "1:10: version: must be a whole number, not text");
+    small_with("version: 1", "version: 0o1x", "1:10: version: must be a whole number, not text");
+    small_with(
+        "name: k",
+        "name: 0123",
+        "8:20: providers.home.rfc2136.tsig.name: must be text, but YAML takes it for a number or for true or false\n  hint: write it in quotes",
+    );
+    small_with("name: k", "name: no", "accepted");
+    small_with(
+        "{provider: home}",
+        "[home]",
+        "10:16: zones.\"example.org\": must be a mapping of provider, check, propagation, ttl, dnssec, not a list",
+    );
+    small_with(
+        "keys: managed",
+        "keys:",
+        "14:9: certificates.mx.keys: must say where the keys come from\n  hint: `keys: managed`, or `keys: {active: {csr: a.csr}, backup: {csr: b.csr}}`",
+    );
+    small_with(
+        "certificates:",
+        "certificates: 7\nx:",
+        "11:15: certificates: must be a mapping, not a number\n12:1: x: unknown field\n  hint: known here: version, state, resolvers, accounts, providers, zones, certificates",
+    );
+}
+
+#[test]
+fn another_version_is_refused() {
+    small_with(
+        "version: 1",
+        "version: 2",
+        "1:10: version: version 2 is not one that danesmith knows\n  hint: this program reads `version: 1`",
+    );
+}
+
+#[test]
+fn a_repeated_key_names_the_first() {
+    small_with(
+        "    keys: managed",
+        "    keys: managed\n    keys: managed",
+        "15:5: certificates.mx.keys: stands twice; first in line 14",
+    );
+    small_with(
+        "  example.org: {provider: home}",
+        "  example.org: {provider: home}\n  example.org: {provider: none}",
+        "11:3: zones.\"example.org\": stands twice; first in line 10",
+    );
+    small_with(
+        "  example.org: {provider: home}",
+        "  example.org: {provider: home}\n  EXAMPLE.org.: {provider: home}",
+        "11:3: zones.\"EXAMPLE.org.\": the zone `example.org` stands twice, in two spellings",
+    );
+}
+
+#[test]
+fn syntax_errors_say_where() {
+    small_with("  mx:", "	mx:", "12:2: is not YAML: tabs disallowed within this context (block indentation)");
+    small_with(
+        "    keys: managed",
+        "   keys: managed",
+        "14:4: is not YAML: while parsing a block mapping, did not find expected key",
+    );
+    small_with("192.0.2.1", r#""192.0.2.1"#, "7:15: is not YAML: unclosed quote");
+    small_with(
+        "[mx.example.org]",
+        "[mx.example.org",
+        "14:9: is not YAML: illegal placement of ':' indicator",
+    );
+    bad("", "1:1: nothing stands in this file\n  hint: `danesmith init` writes a commented one");
+    bad("# nothing\n", "2:1: nothing stands in this file\n  hint: `danesmith init` writes a commented one");
+    bad(&format!("{SMALL}---\nversion: 1\n"), "17:1: a second document begins; zones.yaml is one");
+    bad(
+        "- a\n",
+        "1:1: must be a mapping of version, state, resolvers, accounts, providers, zones, certificates, not a list",
+    );
+    bad("version: 1\0\n", "1:1: a zero byte stands in this file: it is not text");
+    small_with("keys: managed", "keys: *unknown", "14:11: is not YAML: alias references unknown anchor");
+    small_with(
+        "keys: managed",
+        "keys: !!binary aGVsbG8=",
+        "14:20: certificates.mx.keys: must say where the keys come from\n  hint: `keys: managed`, or `keys: {active: {csr: a.csr}, backup: {csr: b.csr}}`",
+    );
+    small_with(
+        "version: 1",
+        "1: 2\nversion: 1",
+        "1:1: a key must be text, not a number\n  hint: write it in quotes",
+    );
+    small_with(
+        "version: 1",
+        "? [a]\n: 2\nversion: 1",
+        "1:3: a key must be text, not a list\n  hint: write it in quotes",
+    );
+}
+
+#[test]
+fn all_problems_come_at_once_in_the_order_of_the_file() {
+    bad(
+        &SMALL
+            .replace("hmac-sha256", "hmac-md5")
+            .replace("provider: home", "provider: hom")
+            .replace("[mx.example.org]", "[mx_.example.org, mx.example.com]")
+            .replace("_25._tcp", "_0._tcp")
+            .replace("agree_terms", "agre_terms"),
+        "3:71: accounts.default.agre_terms: unknown field\n  hint: did you mean `agree_terms`?\n8:34: providers.home.rfc2136.tsig.algorithm: `hmac-md5`: weaker than SHA-256 is refused\n  hint: make a new key: `tsig-keygen -a hmac-sha256 NAME`\n10:27: zones.\"example.org\".provider: no provider is named `hom`\n  hint: did you mean `home`?\n13:13: certificates.mx.names[0]: `mx_.example.org`: `_` cannot stand in a host name (RFC 1123 §2.1)\n13:30: certificates.mx.names[1]: `mx.example.com` is in none of the zones\n  hint: write the zone it is in under `zones`; there are: example.org\n15:12: certificates.mx.tlsa[0]: `_0._tcp.mx.example.org`: the port must be `_1` to `_65535`, or `*` for all",
+    );
+}
+
+#[test]
+fn weak_tsig_algorithms_are_refused() {
+    small_with(
+        "hmac-sha256",
+        "hmac-md5",
+        "8:34: providers.home.rfc2136.tsig.algorithm: `hmac-md5`: weaker than SHA-256 is refused\n  hint: make a new key: `tsig-keygen -a hmac-sha256 NAME`",
+    );
+    small_with(
+        "hmac-sha256",
+        "HMAC-MD5.SIG-ALG.REG.INT.",
+        "8:34: providers.home.rfc2136.tsig.algorithm: `HMAC-MD5.SIG-ALG.REG.INT.`: weaker than SHA-256 is refused\n  hint: make a new key: `tsig-keygen -a hmac-sha256 NAME`",
+    );
+    small_with(
+        "hmac-sha256",
+        "hmac-sha1",
+        "8:34: providers.home.rfc2136.tsig.algorithm: `hmac-sha1`: weaker than SHA-256 is refused\n  hint: make a new key: `tsig-keygen -a hmac-sha256 NAME`",
+    );
+    small_with(
+        "hmac-sha256",
+        "hmac-sha224",
+        "8:34: providers.home.rfc2136.tsig.algorithm: `hmac-sha224`: weaker than SHA-256 is refused\n  hint: make a new key: `tsig-keygen -a hmac-sha256 NAME`",
+    );
+    small_with(
+        "hmac-sha256",
+        "sha256",
+        "8:34: providers.home.rfc2136.tsig.algorithm: `sha256`: must be hmac-sha256, hmac-sha384 or hmac-sha512",
+    );
+}
+
+#[test]
+fn an_unknown_kind_of_provider_names_the_known_ones() {
+    small_with(
+        "    rfc2136:",
+        "    desec:",
+        "6:5: providers.home: `desec` is not a kind of provider\n  hint: this version knows: rfc2136",
+    );
+    small_with(
+        "    rfc2136:",
+        "    rfc2136: {}\n    desec:",
+        "6:5: providers.home: must be exactly one of {rfc2136: …}",
+    );
+}
+
+#[test]
+fn references_must_exist() {
+    small_with(
+        "{provider: home}",
+        "{provider: hoem}",
+        "10:27: zones.\"example.org\".provider: no provider is named `hoem`\n  hint: did you mean `home`?",
+    );
+    small_with(
+        "    keys: managed",
+        "    account: defualt\n    keys: managed",
+        "14:14: certificates.mx.account: no account is named `defualt`\n  hint: did you mean `default`?",
+    );
+    small_with(
+        "  default:",
+        "  private:",
+        "12:3: certificates.mx: no account is named `default`\n  hint: there are: private",
+    );
+    small_with(
+        "accounts:\n  default: {directory: letsencrypt-staging, contact: [a@example.org], agree_terms: true}\n",
+        "",
+        "10:3: certificates.mx: no account is named `default`\n  hint: write it under `accounts`",
+    );
+}
+
+#[test]
+fn an_account_needs_an_https_directory() {
+    small_with(
+        "letsencrypt-staging",
+        "letsencrypt-stagign",
+        "3:24: accounts.default.directory: is not a URL: relative URL without a base\n  hint: did you mean `letsencrypt-staging`?",
+    );
+    small_with(
+        "letsencrypt-staging",
+        "http://ca.example.org/",
+        "3:24: accounts.default.directory: must begin with https:// (RFC 8555 §6.1)\n  hint: write letsencrypt, letsencrypt-staging or the CA's https URL",
+    );
+    small_with(
+        "letsencrypt-staging",
+        "https://user:pw@ca.example.org/",
+        "3:24: accounts.default.directory: must hold neither a user name, a password nor a fragment\n  hint: write letsencrypt, letsencrypt-staging or the CA's https URL",
+    );
+    small_with(
+        "letsencrypt-staging",
+        "zzz",
+        "3:24: accounts.default.directory: is not a URL: relative URL without a base\n  hint: write letsencrypt, letsencrypt-staging or the CA's https URL",
+    );
+}
+
+#[test]
+fn contacts_are_mail_addresses() {
+    small_with(
+        "a@example.org",
+        "a@example.org?subject=x",
+        "3:55: accounts.default.contact[0]: `a@example.org?subject=x`: after the @: is not a host name: letters, digits and hyphens, dots between labels (RFC 1123 §2.1, IDNA)",
+    );
+    small_with(
+        "a@example.org",
+        "tel:123",
+        "3:55: accounts.default.contact[0]: `tel:123`: must be a mail address",
+    );
+    small_with(
+        "a@example.org",
+        "nobody",
+        "3:55: accounts.default.contact[0]: `nobody`: must be a mail address",
+    );
+    small_with(
+        "a@example.org",
+        r#""a@x.org,b@x.org""#,
+        "3:55: accounts.default.contact[0]: `a@x.org,b@x.org`: must be one mail address, without display name or header fields",
+    );
+}
+
+#[test]
+fn durations_have_a_unit_and_a_range() {
+    small_with(
+        "{provider: home}",
+        "{provider: home, propagation: 120}",
+        "10:46: zones.\"example.org\".propagation: lacks its unit: 30s, 5m, 12h, 30d or 2w",
+    );
+    small_with(
+        "{provider: home}",
+        "{provider: home, propagation: 120x}",
+        "10:46: zones.\"example.org\".propagation: `120x`: must be a number and a unit: 30s, 5m, 12h, 30d or 2w",
+    );
+    small_with(
+        "{provider: home}",
+        "{provider: home, propagation: 0s}",
+        "10:46: zones.\"example.org\".propagation: `0s`: must be from 1s to 1d",
+    );
+    small_with(
+        "{provider: home}",
+        "{provider: home, propagation: 99999999999999999999s}",
+        "10:46: zones.\"example.org\".propagation: `99999999999999999999s`: must be a number and a unit: 30s, 5m, 12h, 30d or 2w",
+    );
+    small_with(
+        "    keys:",
+        "    renew: {before: 1s}\n    keys:",
+        "14:21: certificates.mx.renew.before: `1s`: must be from 1h to 398d",
+    );
+    small_with(
+        "      server:",
+        "      timeout: -5s\n      server:",
+        "7:16: providers.home.rfc2136.timeout: `-5s`: must be a whole number and a unit: 30s, 5m, 12h, 30d or 2w",
+    );
+}
+
+#[test]
+fn ttls_have_a_range() {
+    small_with(
+        "{provider: home}",
+        "{provider: home, ttl: {txt: 0}}",
+        "10:44: zones.\"example.org\".ttl.txt: must be from 1 to 604800 seconds",
+    );
+    small_with(
+        "{provider: home}",
+        "{provider: home, ttl: {tlsa: 1h}}",
+        "10:45: zones.\"example.org\".ttl.tlsa: must be a whole number, not text",
+    );
+    small_with(
+        "{provider: home}",
+        "{provider: home, ttl: {tlsa: 9999999}}",
+        "10:45: zones.\"example.org\".ttl.tlsa: must be from 1 to 604800 seconds",
+    );
+    small_with(
+        "{provider: home}",
+        "{provider: home, ttl: {tlsa: 99999999999999999999}}",
+        "10:45: zones.\"example.org\".ttl.tlsa: must be a whole number, not a negative, broken or huge number",
+    );
+}
+
+#[test]
+fn words_are_checked() {
+    small_with(
+        "{provider: home}",
+        "{provider: home, dnssec: off}",
+        "10:41: zones.\"example.org\".dnssec: `off`: must be required or unsigned-ok",
+    );
+    small_with(
+        "      server:",
+        "      transport: https\n      server:",
+        "7:18: providers.home.rfc2136.transport: `https`: must be tcp, udp or tls",
+    );
+    small_with(
+        "      server:",
+        "      tls: {name: a.example.org}\n      server:",
+        "7:12: providers.home.rfc2136.tls: has no effect without `transport: tls`\n  hint: add `transport: tls` or drop `tls`",
+    );
+    small_with(
+        "keys: managed",
+        "keys: manged",
+        "14:11: certificates.mx.keys: must say where the keys come from\n  hint: `keys: managed`, or `keys: {active: {csr: a.csr}, backup: {csr: b.csr}}`",
+    );
+    small_with(
+        "keys: managed",
+        "keys: {managed: {algorithm: rsa}}",
+        "14:33: certificates.mx.keys.managed.algorithm: `rsa` is not an algorithm danesmith makes keys for: p256 or p384",
+    );
+    small_with(
+        "  mx:\n",
+        "  ../mx:\n",
+        "12:3: certificates.\"../mx\": `../mx` cannot be a name here\n  hint: 1 to 64 of a-z, 0-9, `.`, `_`, `-`; first a letter or digit, last no dot",
+    );
+    small_with(
+        "  mx:\n",
+        "  MX:\n",
+        "12:3: certificates.MX: `MX` cannot be a name here\n  hint: 1 to 64 of a-z, 0-9, `.`, `_`, `-`; first a letter or digit, last no dot",
+    );
+}
+
+#[test]
+fn state_is_a_directory() {
+    small_with(
+        "version: 1",
+        "version: 1\nstate: postgres://u:p@h/db",
+        "2:8: state: this version keeps state in a directory\n  hint: write a path, such as `state: ./state`",
+    );
+    small_with(
+        "version: 1",
+        "version: 1\nstate: s3://bucket/x",
+        "2:8: state: this version keeps state in a directory\n  hint: write a path, such as `state: ./state`",
+    );
+}
+
+#[test]
+fn rotation_is_by_hand_only() {
+    small_with(
+        "    keys:",
+        "    rotate: {every: 1y}\n    keys:",
+        "14:13: certificates.mx.rotate: this version rotates by hand only\n  hint: write `rotate: manual` or drop the line, and run `danesmith rotate` when a key shall change",
+    );
+    small_with(
+        "    keys:",
+        "    rotate: {renewals: 4}\n    keys:",
+        "14:13: certificates.mx.rotate: this version rotates by hand only\n  hint: write `rotate: manual` or drop the line, and run `danesmith rotate` when a key shall change",
+    );
+}
+
+#[test]
+fn reload_needs_a_program() {
+    small_with(
+        "    keys:",
+        "    deploy: {reload: []}\n    keys:",
+        "14:22: certificates.mx.deploy.reload: is an empty list: a program is missing",
+    );
+    small_with(
+        "    keys:",
+        "    deploy: {reload: systemctl reload postfix}\n    keys:",
+        "14:22: certificates.mx.deploy.reload: must be a list, not text\n  hint: write it in [brackets]",
+    );
+}
+
+#[test]
+fn what_follows_from_a_mistake_is_not_reported_as_well() {
+    small_with("zones:", "zone:", "9:1: zone: unknown field\n  hint: did you mean `zones`?");
+    small_with("accounts:", "acounts:", "2:1: acounts: unknown field\n  hint: did you mean `accounts`?");
+    small_with(
+        "server: 192.0.2.1",
+        "server: a b",
+        "7:15: providers.home.rfc2136.server: `a b`: is not a host name: letters, digits and hyphens, dots between labels (RFC 1123 §2.1, IDNA)",
+    );
+}
