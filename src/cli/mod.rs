@@ -14,6 +14,7 @@ mod wiring;
 
 use crate::error::{Error, Kind, Result};
 use crate::report::Output;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use ui::{Color, Ui};
@@ -106,12 +107,10 @@ impl Finish {
 
 /// Parses, runs, prints; returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(e) => {
-            let _ = e.print();
-            return if e.use_stderr() { Kind::Usage.exit_code() } else { 0 };
-        }
+        Err(e) => return unparsed(&e, &arguments),
     };
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.color);
     ui.start_logs(cli.global.verbose);
@@ -130,6 +129,34 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
             e.kind.exit_code()
         }
     }
+}
+
+/// Help, the version, or a wrong command line: nothing is parsed, so `--json` is looked for by hand.
+fn unparsed(e: &clap::Error, arguments: &[std::ffi::OsString]) -> u8 {
+    let json = arguments.iter().take_while(|a| *a != "--").any(|a| a == "--json");
+    if !json {
+        let _ = e.print();
+        return if e.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+    }
+    let ui = Ui::new(true, false, Color::Never);
+    let text = e.render().to_string();
+    if !e.use_stderr() {
+        ui.result("ok", &plain(text), None);
+        return 0;
+    }
+    let mut parts = text
+        .trim_start_matches("error: ")
+        .splitn(2, "\n\n")
+        .map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
+    let wrong = match e.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "it names no command".to_owned(),
+        _ => parts.next().unwrap_or_default(),
+    };
+    let error = Error::new(Kind::Usage, "read the command line", wrong)
+        .hint("danesmith help COMMAND has the options");
+    ui.result(error.kind.word(), &Output { text: String::new(), json: serde_json::json!({}) }, Some(&error));
+    ui.error(&error);
+    error.kind.exit_code()
 }
 
 fn execute(cli: Cli, ui: &Ui) -> Result<Finish> {

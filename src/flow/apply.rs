@@ -1,5 +1,6 @@
 //! observe → plan → act, certificate by certificate, all at once. One failing certificate never stops the others.
 
+use crate::clock::minute;
 use crate::error::{Error, Kind, Result};
 use crate::flow::keys::{self, WantedKeys};
 use crate::flow::locate::Located;
@@ -218,7 +219,7 @@ async fn reload(world: &World, working: &mut Working<'_>, generation: u64) -> Re
 }
 
 async fn wait_until(world: &World, working: &Working<'_>, until: Timestamp, why: &str) {
-    working.step(world, &format!("waiting until {until}: {why}"));
+    working.step(world, &format!("waiting until {}: {why}", minute(until)));
     let left = until.duration_since(world.clock.now());
     world.clock.sleep(left.try_into().unwrap_or_default()).await;
 }

@@ -3,6 +3,7 @@
 //! before the request that makes us owe them.
 
 use crate::acme::{Ca, Order, OrderStatus};
+use crate::clock::minute;
 use crate::error::{Error, Kind, Result};
 use crate::flow::apply::Working;
 use crate::flow::keys::{self, Material, WantedKeys};
@@ -227,6 +228,10 @@ async fn install(
     working.save(world).await?;
     world.store.switch(name, number).await?;
     working.live = Some(number);
-    working.changed(format!("certificate {} installed, valid until {}", chain.serial, chain.not_after));
+    working.changed(format!(
+        "certificate {} installed, valid until {}",
+        chain.serial,
+        minute(chain.not_after)
+    ));
     Ok(())
 }

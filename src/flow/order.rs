@@ -2,6 +2,7 @@
 //! before anything is finalized.
 
 use crate::acme::{Ca, Order, OrderStatus, Polled};
+use crate::clock::minute;
 use crate::error::{Error, Kind, Result};
 use crate::flow::apply::Working;
 use crate::flow::keys::{Material, WantedKeys};
@@ -132,7 +133,7 @@ async fn poll(
             return Err(Error::new(
                 Kind::Remote,
                 format!("get the order {url} on"),
-                format!("it is still {:?} after {} s", order.status, CA_PATIENCE.as_secs()),
+                format!("it is still {} after {} s", order.status.word(), CA_PATIENCE.as_secs()),
             )
             .remains("The order is noted; the next run goes on with it."));
         }
@@ -156,7 +157,7 @@ async fn refused(world: &World, working: &mut Working<'_>, ca: &dyn Ca, order: &
     working.document.failures = Some(Failures { count, not_before, last: cause.clone() });
     Error::new(Kind::Remote, format!("get a certificate for {}", working.wanted.names.join(", ")), cause)
         .remains("What is installed and published is as it was.")
-        .hint(format!("`danesmith apply` leaves the CA alone until {not_before} (its limits are counted per name and hour); `--now` tries at once"))
+        .hint(format!("`danesmith apply` leaves the CA alone until {} (its limits are counted per name and hour); `--now` tries at once", minute(not_before)))
 }
 
 /// Sends the CSR when that is still to be done, waits for the certificate, fetches it.
@@ -179,7 +180,7 @@ pub(super) async fn download(
         order = poll(world, ca, &order.url, SHORTEST_WAIT, issued).await?.0;
     }
     let Some(url) = order.certificate.as_deref().filter(|_| order.status == OrderStatus::Valid) else {
-        let cause = order.error.clone().unwrap_or_else(|| format!("the order is {:?}", order.status));
+        let cause = order.error.clone().unwrap_or_else(|| format!("the order is {}", order.status.word()));
         return Err(Error::new(Kind::Remote, format!("get the certificate of order {}", order.url), cause));
     };
     Chain::parse(&ca.certificate(url, preferred).await?).map_err(Error::from)

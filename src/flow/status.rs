@@ -4,8 +4,9 @@ use crate::error::Result;
 use crate::flow::world::World;
 use crate::flow::{apply, keys};
 use crate::model::desired::Certificate;
+use crate::model::document::Document;
 use crate::model::outcome::Facts;
-use crate::model::plan::{Observed, plan};
+use crate::model::plan::{Observed, OwnerView, Wanted, plan};
 
 /// Reads the document; asks nobody.
 pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
@@ -17,7 +18,7 @@ pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
     };
     let next = keys.map(|keys| {
         let wanted = apply::wanted(world, certificate, &keys);
-        plan(&wanted, &document, live, &Observed::default(), world.clock.now())
+        plan(&wanted, &document, live, &as_recorded(&wanted, &document), world.clock.now())
     });
     Ok(Facts {
         certificate: certificate.name.clone(),
@@ -28,4 +29,14 @@ pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
         document,
         trouble,
     })
+}
+
+/// Nobody is asked: the pins are taken to be where they were last seen.
+fn as_recorded(wanted: &Wanted, document: &Document) -> Observed {
+    let view = |owner: &String| {
+        let seen = document.pins.iter().filter(|p| p.owner == *owner && p.seen_everywhere.is_some());
+        let everywhere: std::collections::BTreeSet<_> = seen.map(|p| p.spki).collect();
+        OwnerView { somewhere: everywhere.clone(), everywhere, ..OwnerView::default() }
+    };
+    Observed { pins: Some(wanted.owners.iter().map(|o| (o.clone(), view(o))).collect()), endpoints: None }
 }

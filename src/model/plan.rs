@@ -111,6 +111,19 @@ pub enum Reason {
     Due,
 }
 
+impl Reason {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Reason::First => "there is none yet",
+            Reason::Resume => "an order of an interrupted run is finished",
+            Reason::NamesChanged => "its names changed",
+            Reason::KeyChanged => "its key changed",
+            Reason::Due => "renewal is due",
+        }
+    }
+}
+
 /// Why a step is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -137,7 +150,7 @@ pub fn plan(
     {
         return Step::Relink(installed.generation);
     }
-    if let Some(step) = certificate(wanted, durable, now) {
+    if let Some(step) = certificate(wanted, durable, observed, now) {
         return step;
     }
     if !durable.owed.is_empty() {
@@ -153,7 +166,7 @@ pub fn plan(
 }
 
 /// Issuing: an order in flight is finished first, whatever else is due.
-fn certificate(wanted: &Wanted, durable: &Document, now: Timestamp) -> Option<Step> {
+fn certificate(wanted: &Wanted, durable: &Document, observed: &Observed, now: Timestamp) -> Option<Step> {
     let reason = issue_reason(wanted, durable, now)?;
     if reason == Reason::KeyChanged && !durable.pins.is_empty() {
         return Some(Step::Refuse(unpinned_switch(wanted, durable)));
@@ -162,7 +175,35 @@ fn certificate(wanted: &Wanted, durable: &Document, now: Timestamp) -> Option<St
         let why = format!("{} attempt(s) failed, the last because: {}", failures.count, failures.last);
         return Some(Step::Wait(failures.not_before, why));
     }
+    // A key that was never installed may meet pins that our state does not know of: those of an earlier setup, or of a
+    // state directory that was lost.
+    let served = durable.installed.as_ref().is_some_and(|i| i.spki == wanted.active);
+    if !served && !wanted.owners.is_empty() {
+        let Some(views) = &observed.pins else { return Some(Step::ObservePins) };
+        if let Some(refusal) = pinned_otherwise(Some(wanted.active), views) {
+            return Some(Step::Refuse(refusal));
+        }
+    }
     Some(Step::Issue(reason))
+}
+
+/// Where there are pins, but none for this key (`None`: a key yet to be made), serving it would stop mail (RFC 7671
+/// §8.1).
+pub fn pinned_otherwise(active: Option<SpkiDigest>, views: &BTreeMap<String, OwnerView>) -> Option<Refusal> {
+    let unpinned = |view: &OwnerView| active.is_none_or(|key| !view.everywhere.contains(&key));
+    let (owner, view) = views.iter().find(|(_, view)| !view.somewhere.is_empty() && unpinned(view))?;
+    let there: Vec<_> = view.somewhere.iter().map(SpkiDigest::to_string).collect();
+    let ours = active.map_or_else(|| "a new key".to_owned(), |key| format!("the active key {key}"));
+    let owner = owner.trim_end_matches('.');
+    Some(Refusal {
+        action: format!("get a certificate for {ours}"),
+        cause: format!("TLSA at `{owner}` pins other keys only ({})", there.join(", ")),
+        remains: "Mail is safe: nothing was ordered, no TLSA record was changed.".into(),
+        hint: "if the state directory was lost, restore it from a backup; else give the key that the server presents \
+               now as `active`, or publish the active key's record beside those that are there, wait two TTLs, and \
+               run again"
+            .into(),
+    })
 }
 
 fn issue_reason(wanted: &Wanted, durable: &Document, now: Timestamp) -> Option<Reason> {

@@ -6,10 +6,7 @@ use crate::report::Output;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// Times are shown to the minute, UTC.
-pub fn minute(at: jiff::Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
+pub use crate::clock::minute;
 
 /// `apply`: what changed, what waits, what failed.
 pub fn applied(reports: &[Report]) -> Output {

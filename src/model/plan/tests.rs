@@ -85,7 +85,27 @@ fn refused(step: Step) -> Refusal {
 
 #[test]
 fn without_a_certificate_the_first_is_issued() {
-    assert_eq!(step(&wanted(), &Document::default(), &Observed::default()), Step::Issue(Reason::First));
+    assert_eq!(step(&wanted(), &Document::default(), &seeing(&[])), Step::Issue(Reason::First));
+    let without_tlsa = Wanted { owners: Vec::new(), ..wanted() };
+    assert_eq!(step(&without_tlsa, &Document::default(), &Observed::default()), Step::Issue(Reason::First));
+}
+
+#[test]
+fn a_key_that_was_never_served_is_refused_where_other_keys_are_pinned() {
+    assert_eq!(step(&wanted(), &Document::default(), &Observed::default()), Step::ObservePins);
+    let refusal = refused(step(&wanted(), &Document::default(), &seeing(&[C])));
+    assert_eq!(refusal.cause, format!("TLSA at `_25._tcp.mx1.example.org` pins other keys only ({C})"));
+    let resumed = Document { order: Some(in_flight(wanted().names, A)), ..Document::default() };
+    assert_eq!(refused(step(&wanted(), &resumed, &seeing(&[C]))), refusal);
+    assert_eq!(step(&wanted(), &Document::default(), &seeing(&[A, C])), Step::Issue(Reason::First));
+}
+
+#[test]
+fn a_renewal_asks_nobody_for_pins() {
+    let mut durable = installed();
+    durable.pins.clear();
+    let late = now() + days(70);
+    assert_eq!(plan(&wanted(), &durable, Some(3), &Observed::default(), late), Step::Issue(Reason::Due));
 }
 
 #[test]
@@ -148,7 +168,7 @@ fn in_flight(names: Vec<String>, spki: SpkiDigest) -> OrderInFlight {
 fn an_order_in_flight_is_finished_and_not_repeated() {
     let durable =
         Document { order: Some(in_flight(wanted().names, A)), owed: vec![owed()], ..Document::default() };
-    assert_eq!(step(&wanted(), &durable, &Observed::default()), Step::Issue(Reason::Resume));
+    assert_eq!(step(&wanted(), &durable, &seeing(&[])), Step::Issue(Reason::Resume));
 }
 
 #[test]
@@ -181,7 +201,7 @@ fn another_active_key_is_refused_even_when_its_order_is_in_flight() {
 #[test]
 fn without_pins_another_key_is_just_another_certificate() {
     let wanted = Wanted { active: B, backup: None, owners: vec![], ..wanted() };
-    assert_eq!(step(&wanted, &installed(), &Observed::default()), Step::Issue(Reason::KeyChanged));
+    assert_eq!(step(&wanted, &installed(), &seeing(&[])), Step::Issue(Reason::KeyChanged));
 }
 
 #[test]
@@ -190,7 +210,7 @@ fn after_a_failure_the_ca_is_left_alone_until_its_time() {
     let failures = Failures { count: 2, not_before: until, last: "dns".into() };
     let durable = Document { failures: Some(failures), ..Document::default() };
     assert!(matches!(step(&wanted(), &durable, &Observed::default()), Step::Wait(t, _) if t == until));
-    assert_eq!(plan(&wanted(), &durable, None, &Observed::default(), until), Step::Issue(Reason::First));
+    assert_eq!(plan(&wanted(), &durable, None, &seeing(&[]), until), Step::Issue(Reason::First));
 }
 
 #[test]
