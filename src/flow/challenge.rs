@@ -11,7 +11,7 @@ use crate::flow::world::World;
 use crate::flow::zone_writer::text;
 use crate::model::document::OwedTxt;
 use danesmith_providers::Change;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{join_all, try_join, try_join_all};
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,9 +75,7 @@ pub(super) async fn publish(
     if targets.is_empty() {
         return Ok(());
     }
-    working.step(world, "publishing TXT");
-    write(world, &targets, &stale).await?;
-    working.step(world, "waiting for every name server to have the TXT records");
+    working.step(world, "publishing TXT and waiting for every name server to have it");
     let expected: Vec<_> = targets
         .iter()
         .map(|(at, values)| Expected {
@@ -87,7 +85,10 @@ pub(super) async fn publish(
         })
         .collect();
     let patience = targets.iter().filter_map(|(at, _)| world.zone_of(&at.via)).map(|z| z.propagation).max();
-    wait(world, &expected, patience.unwrap_or_default()).await
+    // Looking begins at once: while the writer reads its change back, the other servers may have it already.
+    try_join(write(world, &targets, &stale), wait(world, &expected, patience.unwrap_or_default()))
+        .await
+        .map(|_| ())
 }
 
 /// Order URL and TXT values on disk, in one go, before the UPDATE.

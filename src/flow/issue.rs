@@ -14,7 +14,7 @@ use crate::flow::{challenge, order, txt};
 use crate::model::certificate::Chain;
 use crate::model::document::Installed;
 use crate::store::Generation;
-use futures_util::future::{join, try_join, try_join_all};
+use futures_util::future::{join, join_all, try_join, try_join_all};
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,11 +63,13 @@ async fn prepare(
     };
     let survey = async {
         let owners = owners(&working.wanted.names)?;
-        let (located, pins) = try_join(
+        let places = try_join(
             try_join_all(owners.iter().map(|o| locate(world, o, RecordType::TXT))),
             try_join_all(unpinned(working).map(|o| locate(world, o, RecordType::TLSA))),
-        )
-        .await?;
+        );
+        // Opens the connections to the primaries meanwhile, where the configured zone is likely the right one.
+        let (places, ()) = join(places, dial(world, &owners)).await;
+        let (located, pins) = places?;
         preflight(world, &located, &pins).await?;
         let places: BTreeMap<Name, Located> = located.into_iter().map(|l| (l.asked.clone(), l)).collect();
         Ok::<_, Error>(places)
@@ -76,6 +78,18 @@ async fn prepare(
     let (ca, places) = join(connect, survey).await;
     let places = places?;
     Ok((ca?, places))
+}
+
+/// One early question per zone; its answer does not matter.
+async fn dial(world: &World, owners: &BTreeSet<Name>) {
+    let zones: BTreeMap<&Name, &Name> =
+        owners.iter().filter_map(|o| Some((&world.zone_of(o)?.apex, o))).collect();
+    join_all(zones.into_iter().map(|(apex, owner)| async move {
+        if let Ok(writer) = world.writer(apex) {
+            let _ = writer.look_ahead(apex, &[(owner.clone(), RecordType::TXT)]).await;
+        }
+    }))
+    .await;
 }
 
 /// Owner names that have no pin of ours yet: whether we may write there is found out before the CA hears of anything. A
@@ -107,20 +121,19 @@ async fn preflight_zone(
     let writer = world.writer(via)?;
     let now = world.clock.now();
     let memory = world.memory();
-    let label = |(at, rtype): &(&Located, RecordType)| {
+    let label = |at: &Located, rtype: RecordType| {
         format!("{} {} {} {rtype}", writer.provider_name(), text(zone), text(&at.owner))
     };
-    let unproven: Vec<_> = targets.iter().filter(|t| !memory.is_proven(&label(t), now)).collect();
-    if unproven.is_empty() {
-        // A signed question: it opens the connection while the CA is still being dialled, and tells a changed key.
-        return match targets.first() {
-            Some((at, rtype)) => writer.knock(zone, &at.owner, *rtype).await,
-            None => Ok(()),
-        };
-    }
-    let targets: Vec<_> = unproven.iter().map(|(at, rtype)| (at.owner.clone(), *rtype)).collect();
-    writer.preflight(zone, &targets).await?;
-    world.remember(|m| m.proven.extend(unproven.iter().map(|t| (label(t), now))));
+    let target = |(at, rtype): &(&Located, RecordType)| (at.owner.clone(), *rtype);
+    let unproven: Vec<_> =
+        targets.iter().filter(|(at, rtype)| !memory.is_proven(&label(at, *rtype), now)).collect();
+    let test: Vec<_> = unproven.iter().map(|t| target(t)).collect();
+    let all: Vec<_> = targets.iter().map(target).collect();
+    let tested = async { if test.is_empty() { Ok(()) } else { writer.preflight(zone, &test).await } };
+    // A look is signed, so that even a key that was proven a while ago is tried once more.
+    let (tested, seen) = join(tested, writer.look_ahead(zone, &all)).await;
+    tested.and(seen)?;
+    world.remember(|m| m.proven.extend(unproven.iter().map(|(at, rtype)| (label(at, *rtype), now))));
     Ok(())
 }
 

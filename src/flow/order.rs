@@ -15,8 +15,10 @@ use std::time::Duration;
 
 /// Longest that we wait for a CA to validate or to sign. Let's Encrypt takes seconds; our choice.
 const CA_PATIENCE: Duration = Duration::from_secs(300);
-/// First pause before we look at an order when the CA names none; doubled up to [`LONGEST_POLL`].
+/// Shortest pause before we look at an order when the CA names none. It grows to a quarter of the time spent waiting.
 const SHORTEST_POLL: Duration = Duration::from_millis(50);
+/// Shortest pause before we ask whether a CA has validated or signed. Our choice: below a usual round trip.
+const SHORTEST_WAIT: Duration = Duration::from_millis(25);
 /// Longest pause between two looks when the CA names none.
 const LONGEST_POLL: Duration = Duration::from_secs(5);
 /// A CA that validates within this time is asked to finalize at once, without looking at the order first.
@@ -83,36 +85,51 @@ pub(super) async fn validated(
     if let Some(usual) = usual.filter(|u| *u <= QUICK_CA && answered > 0) {
         world.clock.sleep(usual).await;
         if let Some(finalized) = ca.finalize(&order, &material.csr).await? {
+            remember(world, ca, (usual * 4 / 5).max(SHORTEST_WAIT));
             return Ok(finalized.value);
         }
     }
-    let order = poll(world, ca, &order.url, |o| o.status != OrderStatus::Pending).await?;
+    let (order, asked_at) =
+        poll(world, ca, &order.url, SHORTEST_POLL, |o| o.status != OrderStatus::Pending).await?;
     if order.status == OrderStatus::Invalid {
         return Err(refused(world, working, ca, &order).await);
     }
     if answered > 0 {
-        let took = (world.clock.elapsed() - began).as_millis() as u64;
-        world.remember(|m| {
-            m.validation_ms.insert(ca.describe(), took);
-        });
+        remember(world, ca, asked_at.saturating_sub(began));
     }
     Ok(order)
 }
 
+/// How long this CA takes; a little less is tried each time it was ready at once.
+fn remember(world: &World, ca: &dyn Ca, took: Duration) {
+    world.remember(|m| {
+        m.validation_ms.insert(ca.describe(), took.as_millis() as u64);
+    });
+}
+
 /// Looks at the order until `done`, as often as the CA allows (RFC 8555 §7.4, Retry-After).
-async fn poll(world: &World, ca: &dyn Ca, url: &str, done: impl Fn(&Order) -> bool) -> Result<Order> {
-    let until = world.clock.elapsed() + CA_PATIENCE;
-    let mut pause = SHORTEST_POLL;
+/// Also says when the look that found it was sent.
+async fn poll(
+    world: &World,
+    ca: &dyn Ca,
+    url: &str,
+    first: Duration,
+    done: impl Fn(&Order) -> bool,
+) -> Result<(Order, Duration)> {
+    let began = world.clock.elapsed();
+    let mut pause = first;
     loop {
         world.clock.sleep(pause).await;
+        let asked_at = world.clock.elapsed();
         let Polled { value: order, retry_after } = ca.order(url).await?.ok_or_else(|| {
             Error::new(Kind::Remote, format!("look at the order {url}"), "the CA does not know it any more")
                 .hint("run again: a new order is made")
         })?;
         if done(&order) {
-            return Ok(order);
+            return Ok((order, asked_at));
         }
-        if world.clock.elapsed() > until {
+        let waited = asked_at.saturating_sub(began);
+        if waited > CA_PATIENCE {
             return Err(Error::new(
                 Kind::Remote,
                 format!("get the order {url} on"),
@@ -120,7 +137,7 @@ async fn poll(world: &World, ca: &dyn Ca, url: &str, done: impl Fn(&Order) -> bo
             )
             .remains("The order is noted; the next run goes on with it."));
         }
-        pause = retry_after.unwrap_or((pause * 2).min(LONGEST_POLL));
+        pause = retry_after.unwrap_or((waited / 4).clamp(SHORTEST_POLL, LONGEST_POLL));
     }
 }
 
@@ -155,14 +172,12 @@ pub(super) async fn download(
     if order.status == OrderStatus::Ready {
         order = match ca.finalize(&order, &material.csr).await? {
             Some(finalized) => finalized.value,
-            None => poll(world, ca, &order.url, |o| o.status != OrderStatus::Pending).await?,
+            None => poll(world, ca, &order.url, SHORTEST_POLL, |o| o.status != OrderStatus::Pending).await?.0,
         };
     }
     if order.certificate.is_none() || order.status == OrderStatus::Processing {
-        order = poll(world, ca, &order.url, |o| {
-            !matches!(o.status, OrderStatus::Processing | OrderStatus::Ready)
-        })
-        .await?;
+        let issued = |o: &Order| !matches!(o.status, OrderStatus::Processing | OrderStatus::Ready);
+        order = poll(world, ca, &order.url, SHORTEST_WAIT, issued).await?.0;
     }
     let Some(url) = order.certificate.as_deref().filter(|_| order.status == OrderStatus::Valid) else {
         let cause = order.error.clone().unwrap_or_else(|| format!("the order is {}", order.status.word()));

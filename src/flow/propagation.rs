@@ -10,7 +10,8 @@ use futures_util::future::join_all;
 use hickory_proto::rr::{Name, RData, RecordType};
 use std::time::Duration;
 
-/// First pause between two looks at a server; it grows by a half up to [`LONGEST`].
+/// Shortest pause between two looks at a server, and how it grows: a tenth of the time spent waiting, so that no more
+/// than a tenth is lost.
 const SHORTEST: Duration = Duration::from_millis(15);
 /// Longest pause between two looks.
 const LONGEST: Duration = Duration::from_millis(500);
@@ -63,7 +64,7 @@ async fn wait_for(world: &World, server: &Server, of: &[&Expected<'_>], until: D
 }
 
 async fn watch(world: &World, server: &Server, e: &Expected<'_>, until: Duration) -> Option<String> {
-    let mut pause = SHORTEST;
+    let began = world.clock.elapsed();
     loop {
         let answer = world.reads.ask(server, &e.at.owner, e.rtype).await;
         let last = match &answer {
@@ -71,11 +72,12 @@ async fn watch(world: &World, server: &Server, e: &Expected<'_>, until: Duration
             Ok(a) => format!("still without it (it has {} value(s) there)", a.values.len()),
             Err(error) => error.cause.clone(),
         };
-        if world.clock.elapsed() + pause > until {
+        let now = world.clock.elapsed();
+        let pause = (now.saturating_sub(began) / 10).clamp(SHORTEST, LONGEST);
+        if now + pause > until {
             return Some(format!("{} ({}): {last}", server.name, server.address));
         }
         world.clock.sleep(pause).await;
-        pause = (pause * 3 / 2).min(LONGEST);
     }
 }
 

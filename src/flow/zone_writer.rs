@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::flow::world::Open;
 use danesmith_providers::{Applied, Change, Class, Provider};
+use futures_util::future::join_all;
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -85,16 +86,22 @@ impl ZoneWriter {
         })
     }
 
-    /// Asks a signed question, which opens the connection early; only refused credentials are an error, everything else
-    /// shows when we write.
-    pub(super) async fn knock(&self, zone: &Name, owner: &Name, rtype: RecordType) -> Result<()> {
+    /// Looks at what is going to change, signed: it opens the connection while the CA is still being dialled, and the
+    /// change itself can then go without another look. Only refused credentials are an error, everything else shows when
+    /// we write.
+    pub(super) async fn look_ahead(&self, zone: &Name, targets: &[(Name, RecordType)]) -> Result<()> {
         let provider = self.provider().await?;
-        match provider.list(zone, owner, rtype).await {
-            Err(e) if e.class == Class::Auth => Err(self
-                .tell(&format!("read {rtype} at `{}`", text(owner)), zone, provider.as_ref(), e)
-                .remains("Nothing was ordered and nothing was changed.")),
-            _ => Ok(()),
+        let looks = targets.iter().map(|(owner, rtype)| provider.list(zone, owner, *rtype));
+        for (look, (owner, rtype)) in join_all(looks).await.into_iter().zip(targets) {
+            if let Err(e) = look
+                && e.class == Class::Auth
+            {
+                let error =
+                    self.tell(&format!("read {rtype} at `{}`", text(owner)), zone, provider.as_ref(), e);
+                return Err(error.remains("Nothing was ordered and nothing was changed."));
+            }
         }
+        Ok(())
     }
 
     /// Makes the changes, together with those that other certificates hand in meanwhile.
@@ -140,7 +147,7 @@ impl ZoneWriter {
         }
         let writes =
             zones.into_iter().map(|(zone, group)| async move { write_zone(provider, &zone, group).await });
-        futures_util::future::join_all(writes).await;
+        join_all(writes).await;
     }
 
     fn tell(

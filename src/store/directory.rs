@@ -200,7 +200,7 @@ impl Store for Directory {
 
     async fn put_memory(&self, memory: &Memory) -> Result<()> {
         let text = to_json(memory)?;
-        self.work(move |l| atomic::write(&l.memory(), &text)).await
+        self.work(move |l| atomic::write_lazily(&l.memory(), &text)).await
     }
 }
 
