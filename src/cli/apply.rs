@@ -36,7 +36,9 @@ pub(super) async fn run(global: &Global, args: &Args, ui: &Ui) -> Result<Finish>
         reports.iter().flat_map(|r| r.warnings.iter().map(|w| format!("{}: {w}", r.certificate))).collect();
     for (name, e) in failures(&reports) {
         let mut e = e.clone();
-        e.action = format!("{} (certificate {name})", e.action);
+        if !e.action.ends_with(&format!("certificate {name}")) {
+            e.action = format!("{} (certificate {name})", e.action);
+        }
         ui.error(&e);
     }
     let (code, error) = verdict(&reports, args.detailed_exitcode);

@@ -60,6 +60,9 @@ pub(super) fn load(global: &Global) -> Result<Arc<Desired>> {
 /// The certificates that the command line names; all when it names none.
 pub(super) fn choose<'d>(desired: &'d Desired, names: &[String]) -> Result<Vec<&'d Certificate>> {
     if names.is_empty() {
+        if desired.certificates.is_empty() {
+            tracing::warn!("zones.yaml lists no certificate: there is nothing to do");
+        }
         return Ok(desired.certificates.values().collect());
     }
     let mut chosen: Vec<&Certificate> = Vec::new();

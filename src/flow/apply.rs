@@ -12,6 +12,7 @@ use crate::model::outcome::{Outcome, Report};
 use crate::model::plan::{Observed, Proof, Refusal, Step, Wanted, plan};
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// Options of a run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -114,6 +115,10 @@ async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Res
     };
     let wanted = wanted(world, working.wanted, &keys);
     let mut seen = Seen::default();
+    seen.observed.lost = keys::files_lost(world, working.wanted, &working.document).await?;
+    for lost in keys::lost_keys(world, working.wanted, &working.document).await? {
+        working.warn(lost);
+    }
     // Every step changes the document or what was seen, so the loop ends; the bound is for defects of ours.
     for _ in 0..32 {
         let step = plan(&wanted, &working.document, working.live, &seen.observed, world.clock.now());
@@ -152,7 +157,10 @@ async fn act(
             working.changed(format!("live points at generation {generation} again"));
         }
         Step::CleanUp => clean_up(world, working).await?,
-        Step::Issue(_) => issue::issue(world, working, keys).await?,
+        Step::Issue(_) => {
+            issue::issue(world, working, keys).await?;
+            seen.observed.lost = false;
+        }
         Step::Reload(generation) => reload(world, working, generation).await?,
         Step::ObservePins => {
             working.step(world, "asking every name server for TLSA");
@@ -230,16 +238,21 @@ pub(super) fn refused(refusal: Refusal) -> Error {
 
 /// The pure half of what the administrator wants.
 pub(super) fn wanted(world: &World, certificate: &Certificate, keys: &WantedKeys) -> Wanted {
-    let unsigned_ok = |owner: &&hickory_proto::rr::Name| {
-        world.zone_of(owner).is_some_and(|z| z.dnssec == Dnssec::UnsignedOk)
-    };
     Wanted {
         names: certificate.names.clone(),
         active: keys.active,
         backup: keys.backup,
         owners: certificate.tlsa.iter().map(|o| o.to_string()).collect(),
         proof: if certificate.endpoints == Endpoints::Unchecked { Proof::Word } else { Proof::Probe },
-        unsigned_ok: certificate.tlsa.iter().filter(unsigned_ok).map(|o| o.to_string()).collect(),
+        unsigned_ok: unsigned_ok(world, certificate),
         renew: certificate.renew,
     }
+}
+
+/// Owners whose zone may hold TLSA although it is not signed.
+pub(super) fn unsigned_ok(world: &World, certificate: &Certificate) -> BTreeSet<String> {
+    let ok = |owner: &&hickory_proto::rr::Name| {
+        world.zone_of(owner).is_some_and(|z| z.dnssec == Dnssec::UnsignedOk)
+    };
+    certificate.tlsa.iter().filter(ok).map(|o| o.to_string()).collect()
 }

@@ -90,6 +90,34 @@ pub(super) async fn material(world: &World, wanted: &Certificate, keys: &WantedK
     }
 }
 
+/// Whether somebody deleted the installed files.
+pub(super) async fn files_lost(world: &World, wanted: &Certificate, document: &Document) -> Result<bool> {
+    let Some(installed) = &document.installed else { return Ok(false) };
+    let with_key = !matches!(wanted.keys, Keys::Own { active: ActiveKey::Csr(_), .. });
+    Ok(!world.store.intact(&wanted.name, installed.generation, with_key).await?)
+}
+
+/// Keys of ours that somebody deleted; told in every run, before they are needed.
+pub(super) async fn lost_keys(
+    world: &World,
+    wanted: &Certificate,
+    document: &Document,
+) -> Result<Vec<String>> {
+    let (Keys::Managed(_), Some(pair)) = (&wanted.keys, &document.keys) else { return Ok(Vec::new()) };
+    let mut lost = Vec::new();
+    for (role, spki) in [("active", Some(pair.active)), ("backup", pair.backup)] {
+        if let Some(spki) = spki
+            && !world.store.holds_key(&wanted.name, spki).await?
+        {
+            lost.push(format!(
+                "the {role} key {spki} is not in the state directory: restore the folder `keys` of {} from a backup",
+                wanted.name
+            ));
+        }
+    }
+    Ok(lost)
+}
+
 async fn checked_csr(world: &World, path: &Path, names: &[String]) -> Result<Vec<u8>> {
     let csr = csr(world, path).await?;
     let missing: Vec<_> = names.iter().filter(|n| !csr.names.contains(n)).collect();

@@ -9,7 +9,7 @@ use crate::flow::{apply, observe};
 use crate::model::desired::Certificate;
 use crate::model::document::{Document, Installed, PinRecord};
 use crate::model::outcome::Preview;
-use crate::model::plan::{Observed, Reason, Step, Wanted, pinned_otherwise, plan};
+use crate::model::plan::{Observed, Reason, Step, Wanted, pinned_otherwise, plan, unsigned_zone};
 use jiff::Timestamp;
 
 /// Looks at one certificate.
@@ -34,7 +34,9 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
         return unmade(world, certificate, preview).await;
     };
     let wanted = apply::wanted(world, certificate, &keys);
-    let mut observed = Observed::default();
+    let mut observed =
+        Observed { lost: keys::files_lost(world, certificate, &document).await?, ..Observed::default() };
+    preview.warnings.extend(keys::lost_keys(world, certificate, &document).await?);
     let mut issued = false;
     for _ in 0..32 {
         match plan(&wanted, &document, live, &observed, world.clock.now()) {
@@ -61,6 +63,7 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
                 document.order = None;
                 document.owed.clear();
                 live = Some(0);
+                observed.lost = false;
                 issued = true;
             }
             Step::Reload(_) => {
@@ -118,12 +121,17 @@ async fn unmade(world: &World, certificate: &Certificate, preview: &mut Preview)
     if let Some(refusal) = pinned_otherwise(None, &views) {
         return Err(apply::refused(refusal));
     }
+    let unsigned_ok = apply::unsigned_ok(world, certificate);
+    let unsigned = unsigned_zone(&unsigned_ok, &views);
     preview.changes.push("+ active and backup key".into());
     preview.changes.push(format!(
         "+ certificate for {} ({})",
         certificate.names.join(", "),
         Reason::First.words()
     ));
+    if let Some(refusal) = unsigned {
+        return Err(apply::refused(refusal));
+    }
     for owner in &certificate.tlsa {
         preview.changes.push(format!("+ {owner} TLSA 3 1 1 of the active and of the backup key"));
     }

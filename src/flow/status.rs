@@ -16,9 +16,10 @@ pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
         Ok(keys) => (keys, None),
         Err(e) => (None, Some(e)),
     };
+    let lost = keys::files_lost(world, certificate, &document).await?;
     let next = keys.map(|keys| {
         let wanted = apply::wanted(world, certificate, &keys);
-        plan(&wanted, &document, live, &as_recorded(&wanted, &document), world.clock.now())
+        plan(&wanted, &document, live, &as_recorded(&wanted, &document, lost), world.clock.now())
     });
     Ok(Facts {
         certificate: certificate.name.clone(),
@@ -32,11 +33,15 @@ pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
 }
 
 /// Nobody is asked: the pins are taken to be where they were last seen.
-fn as_recorded(wanted: &Wanted, document: &Document) -> Observed {
+fn as_recorded(wanted: &Wanted, document: &Document, lost: bool) -> Observed {
     let view = |owner: &String| {
         let seen = document.pins.iter().filter(|p| p.owner == *owner && p.seen_everywhere.is_some());
         let everywhere: std::collections::BTreeSet<_> = seen.map(|p| p.spki).collect();
         OwnerView { somewhere: everywhere.clone(), everywhere, ..OwnerView::default() }
     };
-    Observed { pins: Some(wanted.owners.iter().map(|o| (o.clone(), view(o))).collect()), endpoints: None }
+    Observed {
+        pins: Some(wanted.owners.iter().map(|o| (o.clone(), view(o))).collect()),
+        endpoints: None,
+        lost,
+    }
 }

@@ -43,6 +43,8 @@ pub struct Observed {
     pub pins: Option<BTreeMap<String, OwnerView>>,
     /// What the endpoints present.
     pub endpoints: Option<EndpointView>,
+    /// The installed files are gone from the state directory.
+    pub lost: bool,
 }
 
 /// What the authoritative servers hold at one TLSA owner name.
@@ -107,6 +109,8 @@ pub enum Reason {
     NamesChanged,
     /// The active key is another one, and nothing pins the former.
     KeyChanged,
+    /// Somebody deleted the installed files.
+    Lost,
     /// Its time has come.
     Due,
 }
@@ -119,6 +123,7 @@ impl Reason {
             Reason::Resume => "an order of an interrupted run is finished",
             Reason::NamesChanged => "its names changed",
             Reason::KeyChanged => "its key changed",
+            Reason::Lost => "its installed files are gone",
             Reason::Due => "renewal is due",
         }
     }
@@ -147,6 +152,7 @@ pub fn plan(
 ) -> Step {
     if let Some(installed) = &durable.installed
         && live != Some(installed.generation)
+        && !observed.lost
     {
         return Step::Relink(installed.generation);
     }
@@ -167,7 +173,7 @@ pub fn plan(
 
 /// Issuing: an order in flight is finished first, whatever else is due.
 fn certificate(wanted: &Wanted, durable: &Document, observed: &Observed, now: Timestamp) -> Option<Step> {
-    let reason = issue_reason(wanted, durable, now)?;
+    let reason = issue_reason(wanted, durable, observed.lost, now)?;
     if reason == Reason::KeyChanged && !durable.pins.is_empty() {
         return Some(Step::Refuse(unpinned_switch(wanted, durable)));
     }
@@ -206,13 +212,14 @@ pub fn pinned_otherwise(active: Option<SpkiDigest>, views: &BTreeMap<String, Own
     })
 }
 
-fn issue_reason(wanted: &Wanted, durable: &Document, now: Timestamp) -> Option<Reason> {
+fn issue_reason(wanted: &Wanted, durable: &Document, lost: bool, now: Timestamp) -> Option<Reason> {
     let resumable =
         durable.order.as_ref().is_some_and(|o| o.names == wanted.names && o.spki == wanted.active);
     let fresh = match &durable.installed {
         None => Some(Reason::First),
         Some(i) if i.spki != wanted.active => Some(Reason::KeyChanged),
         Some(i) if i.names != wanted.names => Some(Reason::NamesChanged),
+        Some(_) if lost => Some(Reason::Lost),
         Some(i) if renewal::due(i, wanted.renew) <= now => Some(Reason::Due),
         Some(_) => None,
     };
@@ -285,10 +292,16 @@ fn recorded(durable: &Document, owner: &str, key: &SpkiDigest) -> bool {
     durable.pins.iter().any(|p| p.owner == owner && p.spki == *key && p.seen_everywhere.is_some())
 }
 
+/// The first owner whose zone is not signed, unless the administrator says that it may be so.
+pub fn unsigned_zone(unsigned_ok: &BTreeSet<String>, views: &BTreeMap<String, OwnerView>) -> Option<Refusal> {
+    let mut open = views.iter().filter(|(owner, _)| !unsigned_ok.contains(*owner));
+    open.find_map(|(owner, view)| view.unsigned.as_ref().map(|reason| unsigned(owner, reason)))
+}
+
 /// RFC 7671 §2.1, RFC 7672 §2.2: senders ignore TLSA records that are not DNSSEC-secure.
 fn unsigned(owner: &str, reason: &str) -> Refusal {
     Refusal {
-        action: format!("publish TLSA at `{owner}`"),
+        action: format!("publish TLSA at `{}`", owner.trim_end_matches('.')),
         cause: format!("the zone is not secured by DNSSEC: {reason}; senders ignore such records"),
         remains: "No TLSA record was changed.".into(),
         hint: "sign the zone and have its DS at the parent, or write `dnssec: unsigned-ok` for this zone"
@@ -297,7 +310,7 @@ fn unsigned(owner: &str, reason: &str) -> Refusal {
 }
 
 fn not_served(wanted: &Wanted, publish: &[(String, Vec<SpkiDigest>)], view: &EndpointView) -> Refusal {
-    let owners: Vec<_> = publish.iter().map(|(o, _)| format!("`{o}`")).collect();
+    let owners: Vec<_> = publish.iter().map(|(o, _)| format!("`{}`", o.trim_end_matches('.'))).collect();
     let who = if view.without_active.is_empty() {
         "no endpoint answered".to_owned()
     } else {

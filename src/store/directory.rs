@@ -16,6 +16,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The files of a generation; without the private key the first three.
+const PUBLIC_AND_KEY: [&str; 5] =
+    ["cert.pem", "chain.pem", "fullchain.pem", "privkey.pem", "keyandchain.pem"];
+
 /// State in a local folder. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Directory {
@@ -121,10 +125,26 @@ impl Store for Directory {
             match fs::read_link(&path) {
                 Ok(target) => Ok(target.file_name().and_then(|n| n.to_str()).and_then(|n| n.parse().ok())),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(e) if e.kind() == io::ErrorKind::InvalidInput => Err(no_link(&path)),
                 Err(e) => Err(atomic::failed("read the link", &path, &e)),
             }
         })
         .await
+    }
+
+    async fn intact(&self, certificate: &str, generation: u64, with_key: bool) -> Result<bool> {
+        let name = certificate.to_owned();
+        self.work(move |l| {
+            let folder = l.generation(&name, generation);
+            let names: &[_] = if with_key { &PUBLIC_AND_KEY } else { &PUBLIC_AND_KEY[..3] };
+            Ok(names.iter().all(|n| folder.join(n).is_file()))
+        })
+        .await
+    }
+
+    async fn holds_key(&self, certificate: &str, spki: SpkiDigest) -> Result<bool> {
+        let name = certificate.to_owned();
+        self.work(move |l| Ok(l.key(&name, spki).is_file())).await
     }
 
     async fn save_key(&self, certificate: &str, spki: SpkiDigest, pem: Secret) -> Result<()> {
@@ -182,6 +202,12 @@ impl Store for Directory {
         let text = to_json(memory)?;
         self.work(move |l| atomic::write_lazily(&l.memory(), &text)).await
     }
+}
+
+fn no_link(path: &Path) -> Error {
+    Error::new(Kind::Local, format!("read the link `{}`", path.display()), "it is no symbolic link")
+        .remains("It was not touched.")
+        .hint("move it away; `danesmith apply` makes the link again")
 }
 
 /// Keeps the live generation and its predecessor; what cannot be removed now is removed next time.

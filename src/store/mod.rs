@@ -61,6 +61,10 @@ pub trait Store: Send + Sync {
     fn live_path(&self, certificate: &str) -> std::path::PathBuf;
     /// The generation that `live` points to.
     async fn live(&self, certificate: &str) -> Result<Option<u64>>;
+    /// Whether the files of a generation are there, the key's too when `with_key`; somebody may have deleted them.
+    async fn intact(&self, certificate: &str, generation: u64, with_key: bool) -> Result<bool>;
+    /// Whether a private key of ours is there; does not read it.
+    async fn holds_key(&self, certificate: &str, spki: SpkiDigest) -> Result<bool>;
     /// Saves a private key of ours before anything uses it.
     async fn save_key(&self, certificate: &str, spki: SpkiDigest, pem: Secret) -> Result<()>;
     /// A private key of ours.

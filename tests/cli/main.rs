@@ -118,3 +118,83 @@ fn a_missing_configuration_says_how_to_begin() {
                     \x20 Nothing was changed.\n";
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (78, "", expected));
 }
+
+#[test]
+fn a_private_key_is_never_written_to_standard_output() {
+    let dir = Dir::new();
+    let ran = dir.run(&["keys", "new", "--out", "-"]);
+    let expected = "error: could not make a key: a private key is never written to standard output\n\
+                    \x20 hint: give a file: --out mx1.key\n";
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (64, "", expected));
+    assert_eq!(std::fs::read_dir(&dir.0).unwrap().count(), 0);
+}
+
+#[test]
+fn a_configuration_without_certificates_says_so() {
+    let dir = Dir::new();
+    dir.write("zones.yaml", "version: 1\n");
+    for command in ["plan", "apply", "status"] {
+        let ran = dir.run(&[command]);
+        let expected = " WARN zones.yaml lists no certificate: there is nothing to do\n";
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", expected), "{command}");
+    }
+}
+
+const MANAGED: &str = "version: 1
+accounts: {default: {directory: letsencrypt-staging, agree_terms: true}}
+providers:
+  home: {rfc2136: {server: 192.0.2.53, tsig: {name: k, algorithm: hmac-sha256, secret: {file: tsig.secret}}}}
+zones: {example.org: {provider: home}}
+certificates:
+  mx1: {names: [mx1.example.org], keys: managed, tlsa: [_25._tcp.mx1.example.org]}
+";
+
+#[test]
+fn status_before_the_first_run_needs_no_network() {
+    let dir = Dir::new();
+    dir.write("zones.yaml", MANAGED);
+    let ran = dir.run(&["status"]);
+    let expected = "mx1\n\
+                    \x20 names     mx1.example.org\n\
+                    \x20 installed nothing yet\n\
+                    \x20 keys      none yet\n\
+                    \x20 next      make the keys, then the first certificate\n";
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, expected, ""));
+}
+
+#[test]
+fn a_certificate_that_is_not_listed_is_answered_with_those_that_are() {
+    let dir = Dir::new();
+    dir.write("zones.yaml", MANAGED);
+    for command in ["plan", "apply", "status"] {
+        let ran = dir.run(&[command, "mx2"]);
+        let expected =
+            "error: could not find certificate `mx2`: zones.yaml does not list it\n  hint: it lists: mx1\n";
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (64, "", expected), "{command}");
+    }
+}
+
+#[test]
+fn a_state_document_that_is_no_json_is_never_overwritten() {
+    let dir = Dir::new();
+    dir.write("zones.yaml", MANAGED);
+    let folder = dir.0.join("state/certificates/mx1");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("state.json"), "").unwrap();
+    for command in ["plan", "apply", "status"] {
+        let (code, document) = dir.json(&[command]);
+        assert_eq!((code, &document["result"]), (74, &json!("local")), "{command}");
+    }
+    assert_eq!(std::fs::read(folder.join("state.json")).unwrap(), b"");
+}
+
+#[test]
+fn no_output_holds_a_secret_that_was_written_into_the_configuration() {
+    let dir = Dir::new();
+    dir.write("zones.yaml", MANAGED.replace("{file: tsig.secret}", "c2VjcmV0LWNhbmFyeQ=="));
+    for words in [&["plan"][..], &["-vvv", "plan"], &["--json", "apply"]] {
+        let Ran { code, stdout, stderr } = dir.run(words);
+        assert_eq!(code, 78, "{words:?}");
+        assert!(!format!("{stdout}{stderr}").contains("c2VjcmV0LWNhbmFyeQ"), "{words:?}: {stdout}{stderr}");
+    }
+}

@@ -402,12 +402,12 @@ fn rotation_is_by_hand_only() {
     small_with(
         "    keys:",
         "    rotate: {every: 1y}\n    keys:",
-        "14:13: certificates.mx.rotate: this version rotates by hand only\n  hint: write `rotate: manual` or drop the line, and run `danesmith rotate` when a key shall change",
+        "14:13: certificates.mx.rotate: this version rotates by hand only\n  hint: write `rotate: manual` or drop the line; the backup key is pinned and ready for the day",
     );
     small_with(
         "    keys:",
         "    rotate: {renewals: 4}\n    keys:",
-        "14:13: certificates.mx.rotate: this version rotates by hand only\n  hint: write `rotate: manual` or drop the line, and run `danesmith rotate` when a key shall change",
+        "14:13: certificates.mx.rotate: this version rotates by hand only\n  hint: write `rotate: manual` or drop the line; the backup key is pinned and ready for the day",
     );
 }
 

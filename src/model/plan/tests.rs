@@ -63,7 +63,7 @@ fn seeing(keys: &[SpkiDigest]) -> Observed {
         asked_at: Some(now()),
         ..OwnerView::default()
     };
-    Observed { pins: Some([(OWNER.to_owned(), view)].into()), endpoints: None }
+    Observed { pins: Some([(OWNER.to_owned(), view)].into()), endpoints: None, lost: false }
 }
 
 fn with_endpoints(mut observed: Observed, with_active: usize, without_active: &[&str]) -> Observed {
@@ -98,6 +98,13 @@ fn a_key_that_was_never_served_is_refused_where_other_keys_are_pinned() {
     let resumed = Document { order: Some(in_flight(wanted().names, A)), ..Document::default() };
     assert_eq!(refused(step(&wanted(), &resumed, &seeing(&[C]))), refusal);
     assert_eq!(step(&wanted(), &Document::default(), &seeing(&[A, C])), Step::Issue(Reason::First));
+}
+
+#[test]
+fn installed_files_that_are_gone_are_got_again_for_the_same_key() {
+    let lost = Observed { lost: true, ..Observed::default() };
+    assert_eq!(step(&wanted(), &pinned(), &lost), Step::Issue(Reason::Lost));
+    assert_eq!(plan(&wanted(), &pinned(), None, &lost, now()), Step::Issue(Reason::Lost));
 }
 
 #[test]
@@ -301,4 +308,13 @@ fn a_silent_server_keeps_the_clock_from_starting() {
 fn a_pin_that_somebody_deleted_is_published_again() {
     let observed = with_endpoints(seeing(&[B]), 1, &[]);
     assert_eq!(step(&wanted(), &pinned(), &observed), Step::Publish(vec![(OWNER.into(), vec![A])]));
+}
+
+#[test]
+fn the_unsigned_zone_is_told_before_there_are_keys() {
+    let mut views = seeing(&[]).pins.unwrap();
+    views.get_mut(OWNER).unwrap().unsigned = Some("no DNSKEY at the apex".into());
+    let refusal = unsigned_zone(&BTreeSet::new(), &views).unwrap();
+    assert_eq!(refusal.action, "publish TLSA at `_25._tcp.mx1.example.org`");
+    assert_eq!(unsigned_zone(&[OWNER.to_owned()].into(), &views), None);
 }
