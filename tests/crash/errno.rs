@@ -1,7 +1,8 @@
 //! A disk that fails: each state-changing call below the state directory fails once, with ENOSPC and with EIO.
 
 use crate::scene::{Live, Scene, told};
-use crate::sweeper::{Run, Statistics, run};
+use crate::sweeper::{Run, Statistics, kind, run};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// More calls than this and the sweep would not end: a defect of ours.
@@ -96,12 +97,12 @@ fn assert_renewed(scene: &Scene, old: &Live, context: &str) {
 struct Tally {
     statistics: Statistics,
     told: usize,
-    harmless: usize,
+    harmless: BTreeMap<String, usize>,
 }
 
 impl Tally {
     fn new(what: &str) -> Tally {
-        Tally { statistics: Statistics::new(what), told: 0, harmless: 0 }
+        Tally { statistics: Statistics::new(what), told: 0, harmless: BTreeMap::new() }
     }
 
     /// Exit 0 means that all is done; anything else is 74 and names the file.
@@ -110,7 +111,7 @@ impl Tally {
         match run.code {
             Some(0) => {
                 scene.assert_done(context);
-                self.harmless += 1;
+                *self.harmless.entry(kind(&run.call)).or_default() += 1;
             }
             Some(LOCAL) => {
                 let stderr = String::from_utf8_lossy(&run.output.stderr);
@@ -122,8 +123,9 @@ impl Tally {
     }
 
     fn print(&self) {
-        let note = format!("{} told with exit 74, {} harmless with exit 0", self.told, self.harmless);
-        self.statistics.print(&note);
+        let harmless: usize = self.harmless.values().sum();
+        self.statistics.print(&format!("{} told with exit 74, {harmless} harmless with exit 0", self.told));
+        println!("  harmless: {}", self.harmless.keys().cloned().collect::<Vec<_>>().join(", "));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::scene::{Scene, told};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -100,29 +100,57 @@ pub(crate) struct Statistics {
     what: String,
     begin: Instant,
     points: usize,
-    kinds: BTreeMap<String, usize>,
+    names: BTreeMap<String, usize>,
+    kinds: BTreeSet<String>,
 }
 
 impl Statistics {
     pub(crate) fn new(what: &str) -> Statistics {
-        Statistics { what: what.to_owned(), begin: Instant::now(), points: 0, kinds: BTreeMap::new() }
+        let (names, kinds) = (BTreeMap::new(), BTreeSet::new());
+        Statistics { what: what.to_owned(), begin: Instant::now(), points: 0, names, kinds }
     }
 
-    /// Counts one point by the name of its call.
+    /// Counts one point.
     pub(crate) fn add(&mut self, call: &str) {
         self.points += 1;
-        *self.kinds.entry(call.split(' ').next().unwrap_or_default().to_owned()).or_default() += 1;
+        *self.names.entry(call.split(' ').next().unwrap_or_default().to_owned()).or_default() += 1;
+        self.kinds.insert(kind(call));
     }
 
-    /// One line: points, kinds, duration.
+    /// Calls of different threads change places from run to run: was every kind of call of an undisturbed run met?
+    pub(crate) fn assert_complete(&self, calls: &[String]) {
+        let missed: BTreeSet<String> =
+            calls.iter().map(|c| kind(c)).filter(|k| !self.kinds.contains(k)).collect();
+        assert!(missed.is_empty(), "{}: never at {missed:#?}", self.what);
+    }
+
+    /// One line: points, calls, duration.
     pub(crate) fn print(&self, note: &str) {
-        let kinds: Vec<_> = self.kinds.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        let names: Vec<_> = self.names.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        let (points, kinds, took) = (self.points, self.kinds.len(), self.begin.elapsed());
         println!(
-            "{}: {} points ({}) in {:.0?}; {note}",
+            "{}: {points} points, {kinds} kinds ({}) in {took:.0?}; {note}",
             self.what,
-            self.points,
-            kinds.join(", "),
-            self.begin.elapsed()
+            names.join(", ")
         );
+    }
+}
+
+/// A call without what differs from run to run: the world's folder, digests.
+pub(crate) fn kind(call: &str) -> String {
+    let words = call.split(' ').map(|word| word.split_once("/state").map_or(word, |(_, below)| below));
+    let parts: Vec<String> =
+        words.map(|w| w.split('/').map(without_digest).collect::<Vec<_>>().join("/")).collect();
+    parts.join(" ")
+}
+
+fn without_digest(part: &str) -> &str {
+    let digits = part.chars().filter(char::is_ascii_hexdigit).count();
+    if digits < 16 {
+        part
+    } else if part.starts_with('.') {
+        ".#.new"
+    } else {
+        "#"
     }
 }
