@@ -8,6 +8,7 @@ use crate::model::document::{Document, KeyPair};
 use crate::model::key::{self, SpkiDigest};
 use crate::model::private_key::PrivateKey;
 use crate::secret::Secret;
+use futures_util::future::try_join;
 use std::path::Path;
 
 /// The keys that a certificate shall have, known by digest.
@@ -26,7 +27,11 @@ pub(super) struct Material {
 }
 
 /// The keys as they are; `None` when danesmith is to make them and has not yet.
-pub(super) async fn known(world: &World, wanted: &Certificate, document: &Document) -> Result<Option<WantedKeys>> {
+pub(super) async fn known(
+    world: &World,
+    wanted: &Certificate,
+    document: &Document,
+) -> Result<Option<WantedKeys>> {
     let Keys::Own { active, backup } = &wanted.keys else {
         return Ok(document.keys.as_ref().map(|k| WantedKeys { active: k.active, backup: k.backup }));
     };
@@ -45,7 +50,8 @@ pub(super) async fn known(world: &World, wanted: &Certificate, document: &Docume
         }
     };
     if let Some(backup) = backup {
-        key::distinct(active, backup).map_err(|e| e.during(format!("use the keys of certificate {}", wanted.name)))?;
+        key::distinct(active, backup)
+            .map_err(|e| e.during(format!("use the keys of certificate {}", wanted.name)))?;
     }
     Ok(Some(WantedKeys { active, backup }))
 }
@@ -58,9 +64,8 @@ pub(super) async fn make(
     document: &mut Document,
 ) -> Result<WantedKeys> {
     let (active, backup) = (PrivateKey::generate(algorithm)?, PrivateKey::generate(algorithm)?);
-    for key in [&active, &backup] {
-        world.store.save_key(certificate, key.spki(), secret(key)?).await?;
-    }
+    let save = |key: &PrivateKey| world.store.save_key(certificate, key.spki(), secret(key));
+    try_join(save(&active), save(&backup)).await?;
     let keys = WantedKeys { active: active.spki(), backup: Some(backup.spki()) };
     document.keys = Some(KeyPair { active: keys.active, backup: keys.backup });
     world.store.put(certificate, document).await?;
@@ -77,7 +82,7 @@ pub(super) async fn material(world: &World, wanted: &Certificate, keys: &WantedK
         }
         Keys::Own { active: ActiveKey::PrivateKey(path), .. } => {
             let key = private(world, path).await?;
-            Ok(Material { csr: key.csr(&wanted.names)?, private: Some(secret(&key)?) })
+            Ok(Material { csr: key.csr(&wanted.names)?, private: Some(secret(&key)) })
         }
         Keys::Own { active: ActiveKey::Csr(path), .. } => {
             Ok(Material { csr: checked_csr(world, path, &wanted.names).await?, private: None })
@@ -115,8 +120,8 @@ async fn private(world: &World, path: &Path) -> Result<PrivateKey> {
     PrivateKey::from_bytes(bytes.bytes()).map_err(|e| e.in_file(format!("`{}`", path.display())))
 }
 
-fn secret(key: &PrivateKey) -> Result<Secret> {
-    Ok(Secret::new(key.to_pem().as_bytes().to_vec()))
+fn secret(key: &PrivateKey) -> Secret {
+    Secret::new(key.to_pem().as_bytes().to_vec())
 }
 
 fn lost(wanted: &Certificate, keys: &WantedKeys) -> Error {

@@ -1,10 +1,10 @@
 //! The one place that decides what happens next to a certificate. Pure: what is wanted, what is durable, what was seen
 //! and the time go in, one step comes out. The executor performs it, records it, looks again and asks again.
 
+use crate::model::desired::Renew;
 use crate::model::document::Document;
 use crate::model::key::SpkiDigest;
 use crate::model::renewal;
-use crate::model::desired::Renew;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -111,6 +111,19 @@ pub enum Reason {
     Due,
 }
 
+impl Reason {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Reason::First => "there is none yet",
+            Reason::Resume => "an order of an interrupted run is finished",
+            Reason::NamesChanged => "its names changed",
+            Reason::KeyChanged => "its key changed",
+            Reason::Due => "renewal is due",
+        }
+    }
+}
+
 /// Why a step is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -125,13 +138,19 @@ pub struct Refusal {
 }
 
 /// Says which step comes next. `live` is the generation that `live` points to.
-pub fn plan(wanted: &Wanted, durable: &Document, live: Option<u64>, observed: &Observed, now: Timestamp) -> Step {
+pub fn plan(
+    wanted: &Wanted,
+    durable: &Document,
+    live: Option<u64>,
+    observed: &Observed,
+    now: Timestamp,
+) -> Step {
     if let Some(installed) = &durable.installed
         && live != Some(installed.generation)
     {
         return Step::Relink(installed.generation);
     }
-    if let Some(step) = certificate(wanted, durable, now) {
+    if let Some(step) = certificate(wanted, durable, observed, now) {
         return step;
     }
     if !durable.owed.is_empty() {
@@ -147,7 +166,7 @@ pub fn plan(wanted: &Wanted, durable: &Document, live: Option<u64>, observed: &O
 }
 
 /// Issuing: an order in flight is finished first, whatever else is due.
-fn certificate(wanted: &Wanted, durable: &Document, now: Timestamp) -> Option<Step> {
+fn certificate(wanted: &Wanted, durable: &Document, observed: &Observed, now: Timestamp) -> Option<Step> {
     let reason = issue_reason(wanted, durable, now)?;
     if reason == Reason::KeyChanged && !durable.pins.is_empty() {
         return Some(Step::Refuse(unpinned_switch(wanted, durable)));
@@ -156,7 +175,35 @@ fn certificate(wanted: &Wanted, durable: &Document, now: Timestamp) -> Option<St
         let why = format!("{} attempt(s) failed, the last because: {}", failures.count, failures.last);
         return Some(Step::Wait(failures.not_before, why));
     }
+    // A key that was never installed may meet pins that our state does not know of: those of an earlier setup, or of a
+    // state directory that was lost.
+    let served = durable.installed.as_ref().is_some_and(|i| i.spki == wanted.active);
+    if !served && !wanted.owners.is_empty() {
+        let Some(views) = &observed.pins else { return Some(Step::ObservePins) };
+        if let Some(refusal) = pinned_otherwise(Some(wanted.active), views) {
+            return Some(Step::Refuse(refusal));
+        }
+    }
     Some(Step::Issue(reason))
+}
+
+/// Where there are pins, but none for this key (`None`: a key yet to be made), serving it would stop mail (RFC 7671
+/// §8.1).
+pub fn pinned_otherwise(active: Option<SpkiDigest>, views: &BTreeMap<String, OwnerView>) -> Option<Refusal> {
+    let unpinned = |view: &OwnerView| active.is_none_or(|key| !view.everywhere.contains(&key));
+    let (owner, view) = views.iter().find(|(_, view)| !view.somewhere.is_empty() && unpinned(view))?;
+    let there: Vec<_> = view.somewhere.iter().map(SpkiDigest::to_string).collect();
+    let ours = active.map_or_else(|| "a new key".to_owned(), |key| format!("the active key {key}"));
+    let owner = owner.trim_end_matches('.');
+    Some(Refusal {
+        action: format!("get a certificate for {ours}"),
+        cause: format!("TLSA at `{owner}` pins other keys only ({})", there.join(", ")),
+        remains: "Mail is safe: nothing was ordered, no TLSA record was changed.".into(),
+        hint: "if the state directory was lost, restore it from a backup; else give the key that the server presents \
+               now as `active`, or publish the active key's record beside those that are there, wait two TTLs, and \
+               run again"
+            .into(),
+    })
 }
 
 fn issue_reason(wanted: &Wanted, durable: &Document, now: Timestamp) -> Option<Reason> {
@@ -176,7 +223,7 @@ fn issue_reason(wanted: &Wanted, durable: &Document, now: Timestamp) -> Option<R
     fresh
 }
 
-/// dane.md rule 3: a key is served only after its pin is ripe. Another active key without a rotation would be served
+/// ARCHITECTURE.md, "Rules of pins": a key is served only after its pin is ripe. Another active key without a rotation would be served
 /// unpinned (RFC 7671 §8.1).
 fn unpinned_switch(wanted: &Wanted, durable: &Document) -> Refusal {
     let former = durable.installed.as_ref().map(|i| i.spki.to_string()).unwrap_or_default();
@@ -208,7 +255,10 @@ fn pins(wanted: &Wanted, durable: &Document, observed: &Observed) -> Option<Step
         let keys = [Some(wanted.active), wanted.backup];
         let missing: Vec<_> = keys.into_iter().flatten().filter(|k| !view.everywhere.contains(k)).collect();
         active_missing |= missing.contains(&wanted.active);
-        let unrecorded = keys.into_iter().flatten().filter(|k| view.everywhere.contains(k) && !recorded(durable, owner, k));
+        let unrecorded = keys
+            .into_iter()
+            .flatten()
+            .filter(|k| view.everywhere.contains(k) && !recorded(durable, owner, k));
         if view.silent.is_empty() {
             seen.extend(unrecorded.map(|k| (owner.clone(), k)));
         }
@@ -241,13 +291,18 @@ fn unsigned(owner: &str, reason: &str) -> Refusal {
         action: format!("publish TLSA at `{owner}`"),
         cause: format!("the zone is not secured by DNSSEC: {reason}; senders ignore such records"),
         remains: "No TLSA record was changed.".into(),
-        hint: "sign the zone and have its DS at the parent, or write `dnssec: unsigned-ok` for this zone".into(),
+        hint: "sign the zone and have its DS at the parent, or write `dnssec: unsigned-ok` for this zone"
+            .into(),
     }
 }
 
 fn not_served(wanted: &Wanted, publish: &[(String, Vec<SpkiDigest>)], view: &EndpointView) -> Refusal {
     let owners: Vec<_> = publish.iter().map(|(o, _)| format!("`{o}`")).collect();
-    let who = if view.without_active.is_empty() { "no endpoint answered".to_owned() } else { view.without_active.join("; ") };
+    let who = if view.without_active.is_empty() {
+        "no endpoint answered".to_owned()
+    } else {
+        view.without_active.join("; ")
+    };
     Refusal {
         action: format!("publish TLSA at {}", owners.join(", ")),
         cause: format!("not every endpoint presents the active key {}: {who}", wanted.active),
@@ -257,3 +312,6 @@ fn not_served(wanted: &Wanted, publish: &[(String, Vec<SpkiDigest>)], view: &End
             .into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

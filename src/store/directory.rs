@@ -43,7 +43,10 @@ impl Directory {
     }
 
     /// Disk work off the event loop: twenty certificates sync their files side by side.
-    async fn work<T: Send + 'static>(&self, job: impl FnOnce(&Layout) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn work<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Layout) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let layout = self.layout.clone();
         tokio::task::spawn_blocking(move || job(&layout))
             .await
@@ -80,8 +83,11 @@ impl Store for Directory {
         self.work(move |l| {
             let Generation { number, cert, chain, key } = generation;
             let full = format!("{cert}{chain}");
-            let mut files: Vec<(&str, &[u8])> =
-                vec![("cert.pem", cert.as_bytes()), ("chain.pem", chain.as_bytes()), ("fullchain.pem", full.as_bytes())];
+            let mut files: Vec<(&str, &[u8])> = vec![
+                ("cert.pem", cert.as_bytes()),
+                ("chain.pem", chain.as_bytes()),
+                ("fullchain.pem", full.as_bytes()),
+            ];
             let together;
             if let Some(key) = &key {
                 together = Secret::joined(key, full.as_bytes());
@@ -131,14 +137,23 @@ impl Store for Directory {
         self.work(move |l| read_secret(&l.key(&name, spki))).await
     }
 
-    async fn account(&self, directory_url: &str, name: &str) -> Result<Option<(AccountRecord, Option<Secret>)>> {
+    async fn account(
+        &self,
+        directory_url: &str,
+        name: &str,
+    ) -> Result<Option<(AccountRecord, Option<Secret>)>> {
         let (url, name) = (directory_url.to_owned(), name.to_owned());
         self.work(move |l| {
             let folder = l.account(&url, &name);
             let key = read_secret(&folder.join("key.pem"))?;
             let record = read_json(&folder.join("account.json"))?;
-            let empty =
-                AccountRecord { version: VERSION, directory_url: url, account_url: None, directory: None, fetched: None };
+            let empty = AccountRecord {
+                version: VERSION,
+                directory_url: url,
+                account_url: None,
+                directory: None,
+                fetched: None,
+            };
             Ok(if record.is_none() && key.is_none() { None } else { Some((record.unwrap_or(empty), key)) })
         })
         .await
@@ -165,7 +180,7 @@ impl Store for Directory {
 
     async fn put_memory(&self, memory: &Memory) -> Result<()> {
         let text = to_json(memory)?;
-        self.work(move |l| atomic::write(&l.memory(), &text)).await
+        self.work(move |l| atomic::write_lazily(&l.memory(), &text)).await
     }
 }
 
@@ -182,7 +197,7 @@ fn prune(layout: &Layout, name: &str, live: u64) {
     }
 }
 
-fn save_secret(path: &PathBuf, pem: &Secret) -> Result<()> {
+fn save_secret(path: &Path, pem: &Secret) -> Result<()> {
     if let Some(folder) = path.parent() {
         atomic::folder(folder)?;
     }
@@ -211,13 +226,18 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|e| Error::new(Kind::Internal, "write a document", e))?;
+    let mut text =
+        serde_json::to_vec_pretty(value).map_err(|e| Error::new(Kind::Internal, "write a document", e))?;
     text.push(b'\n');
     Ok(text)
 }
 
 fn newer(path: &Path, version: u32) -> Error {
-    Error::new(Kind::Local, format!("read `{}`", path.display()), format!("it has format version {version}, this danesmith knows {VERSION}"))
-        .remains("Nothing was changed.")
-        .hint("use the danesmith that wrote it, or a newer one")
+    Error::new(
+        Kind::Local,
+        format!("read `{}`", path.display()),
+        format!("it has format version {version}, this danesmith knows {VERSION}"),
+    )
+    .remains("Nothing was changed.")
+    .hint("use the danesmith that wrote it, or a newer one")
 }

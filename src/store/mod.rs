@@ -1,7 +1,7 @@
 //! What must survive a kill: one document per certificate, immutable generations behind one symlink, keys and
 //! accounts. [`Store`] is the trait that flow speaks to; [`directory::Directory`] keeps it in a local folder.
 //!
-//! The commit order (trust.md §3 of the design): generation folder, then the document — the only commit point —, then
+//! The commit order (ARCHITECTURE.md, "What a kill can do"): generation folder, then the document — the only commit point —, then
 //! the symlink, which is derived and redone by the next run.
 
 pub mod directory;
@@ -66,7 +66,11 @@ pub trait Store: Send + Sync {
     /// A private key of ours.
     async fn key(&self, certificate: &str, spki: SpkiDigest) -> Result<Option<Secret>>;
     /// An account by directory URL and configured name.
-    async fn account(&self, directory_url: &str, name: &str) -> Result<Option<(AccountRecord, Option<Secret>)>>;
+    async fn account(
+        &self,
+        directory_url: &str,
+        name: &str,
+    ) -> Result<Option<(AccountRecord, Option<Secret>)>>;
     /// Saves an account's key before the CA hears of it; refuses to replace one.
     async fn save_account_key(&self, directory_url: &str, name: &str, pem: Secret) -> Result<()>;
     /// Replaces the account's record.
