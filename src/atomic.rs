@@ -20,9 +20,8 @@ pub fn create_new(path: &Path, content: &[u8]) -> Result<()> {
     let made = (|| {
         let temp = temporary(path);
         remove_if_there(&temp)?;
-        write_synced(&temp, content)?;
         // link, not rename: it refuses to replace.
-        let linked = fs::hard_link(&temp, path);
+        let linked = write_synced(&temp, content).and_then(|()| fs::hard_link(&temp, path));
         let removed = fs::remove_file(&temp);
         linked.and(removed)?;
         sync_folder(parent(path))

@@ -1,0 +1,9 @@
+//! The main job against real servers: BIND, Knot, unbound and pebble in a world of their own (tests/lab).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod counts;
+mod first;
+mod site;
