@@ -120,13 +120,27 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
                 ui.warning(warning);
             }
             let word = error.as_ref().map_or("ok", |e| e.kind.word());
-            ui.result(word, &output, error.as_ref());
-            code
+            conclude(ui.result(word, &output, error.as_ref()), code, &ui)
         }
+        Err(e) => failed(&e, &ui),
+    }
+}
+
+/// Tells a failure that left no result.
+fn failed(e: &Error, ui: &Ui) -> u8 {
+    let printed =
+        ui.result(e.kind.word(), &Output { text: String::new(), json: serde_json::json!({}) }, Some(e));
+    ui.error(e);
+    conclude(printed, e.kind.exit_code(), ui)
+}
+
+/// A result that could not be written is a failure, unless there is a worse one already.
+fn conclude(printed: Result<()>, code: u8, ui: &Ui) -> u8 {
+    match printed {
+        Ok(()) => code,
         Err(e) => {
-            ui.result(e.kind.word(), &Output { text: String::new(), json: serde_json::json!({}) }, Some(&e));
             ui.error(&e);
-            e.kind.exit_code()
+            if matches!(code, 0 | 2 | 3) { e.kind.exit_code() } else { code }
         }
     }
 }
@@ -141,8 +155,7 @@ fn unparsed(e: &clap::Error, arguments: &[std::ffi::OsString]) -> u8 {
     let ui = Ui::new(true, false, Color::Never);
     let text = e.render().to_string();
     if !e.use_stderr() {
-        ui.result("ok", &plain(text), None);
-        return 0;
+        return conclude(ui.result("ok", &plain(text), None), 0, &ui);
     }
     let mut parts = text
         .trim_start_matches("error: ")
@@ -154,9 +167,7 @@ fn unparsed(e: &clap::Error, arguments: &[std::ffi::OsString]) -> u8 {
     };
     let error = Error::new(Kind::Usage, "read the command line", wrong)
         .hint("danesmith help COMMAND has the options");
-    ui.result(error.kind.word(), &Output { text: String::new(), json: serde_json::json!({}) }, Some(&error));
-    ui.error(&error);
-    error.kind.exit_code()
+    failed(&error, &ui)
 }
 
 fn execute(cli: Cli, ui: &Ui) -> Result<Finish> {

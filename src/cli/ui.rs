@@ -3,7 +3,7 @@
 //! - with `--json` stdout is exactly one JSON document, also on failure.
 //! - a bar shows on a terminal only; nothing depends on colour.
 
-use crate::error::Error;
+use crate::error::{Error, Kind, Result};
 use crate::flow::world::Progress;
 use crate::report::Output;
 use crate::report::apply::error_json;
@@ -61,17 +61,17 @@ impl Ui {
             .try_init();
     }
 
-    /// Prints a command's result. `result` is "ok" or the word of an error kind.
-    pub fn result(&self, result: &str, output: &Output, error: Option<&Error>) {
+    /// Prints a command's result. `result` is "ok" or the word of an error kind. Fails when it cannot be written.
+    pub fn result(&self, result: &str, output: &Output, error: Option<&Error>) -> Result<()> {
         if self.json {
             let mut document = json!({ "version": 1, "result": result, "certificates": [] });
             merge(&mut document, &output.json);
             if let Some(e) = error {
                 document["error"] = error_json(e);
             }
-            out(&format!("{document:#}\n"));
+            out(&format!("{document:#}\n"))
         } else {
-            out(&output.text);
+            out(&output.text)
         }
     }
 
@@ -135,9 +135,16 @@ impl Drop for Bar {
     }
 }
 
-/// A closed pipe (`| head`) is no failure.
-fn out(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
+/// A closed pipe (`| head`) is no failure; a full disk is: a CSR that is cut would look like a result.
+fn out(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::new(Kind::Local, "write the result to standard output", e)
+                .hint("what was done stays done; run `danesmith status` to see it"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn err(text: &str) {

@@ -123,7 +123,7 @@ impl Reason {
             Reason::Resume => "an order of an interrupted run is finished",
             Reason::NamesChanged => "its names changed",
             Reason::KeyChanged => "its key changed",
-            Reason::Lost => "its installed files are gone",
+            Reason::Lost => "its installed files are not complete",
             Reason::Due => "renewal is due",
         }
     }

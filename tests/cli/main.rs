@@ -198,3 +198,17 @@ fn no_output_holds_a_secret_that_was_written_into_the_configuration() {
         assert!(!format!("{stdout}{stderr}").contains("c2VjcmV0LWNhbmFyeQ"), "{words:?}: {stdout}{stderr}");
     }
 }
+
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let dir = Dir::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_danesmith"));
+    command.args(["completions", "bash"]).current_dir(&dir.0).stdin(Stdio::null()).stdout(full);
+    let output = command.output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    let expected =
+        "error: could not write the result to standard output: No space left on device (os error 28)\n";
+    assert!(told.starts_with(expected), "{told}");
+    assert_eq!(output.status.code(), Some(74));
+}
