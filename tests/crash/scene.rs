@@ -1,6 +1,6 @@
 //! One world, one certificate with managed keys, and the questions that every crash must leave well answered.
 
-use crate::support::{BIND, DIRECTORY, Lab, Options};
+use crate::support::{BIND, DIRECTORY, KNOT, Lab, Options, eventually};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 /// Where the pins stand.
 pub(crate) const PINS: &str = "_25._tcp.mx1.example.test";
@@ -78,8 +79,12 @@ impl Scene {
     /// No state, no pins: as if danesmith had never run.
     pub(crate) fn reset(&self) {
         let _ = fs::remove_dir_all(self.state());
-        let gone = [format!("update delete {PINS} TLSA")];
-        self.lab.update("foreign-key", "example.test", &[&gone[0]]).unwrap();
+        let delete = format!("update delete {PINS} TLSA");
+        self.lab.update("foreign-key", "example.test", &[&delete]).unwrap();
+        // pins of keys that a new state does not know would be refused, rightly
+        eventually(Duration::from_secs(10), "the secondary drops the pins", || {
+            self.lab.dig(KNOT, PINS, "TLSA").is_empty()
+        });
         self.orders();
     }
 

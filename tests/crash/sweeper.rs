@@ -118,9 +118,10 @@ impl Statistics {
     }
 
     /// Calls of different threads change places from run to run: was every kind of call of an undisturbed run met?
+    /// Not asked of memory.json: not every renewal learns something worth remembering.
     pub(crate) fn assert_complete(&self, calls: &[String]) {
-        let missed: BTreeSet<String> =
-            calls.iter().map(|c| kind(c)).filter(|k| !self.kinds.contains(k)).collect();
+        let all = calls.iter().map(|c| kind(c)).filter(|k| !k.contains("memory.json"));
+        let missed: BTreeSet<String> = all.filter(|k| !self.kinds.contains(k)).collect();
         assert!(missed.is_empty(), "{}: never at {missed:#?}", self.what);
     }
 
