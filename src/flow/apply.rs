@@ -245,9 +245,9 @@ pub(super) fn wanted(world: &World, certificate: &Certificate, keys: &WantedKeys
         names: certificate.names.clone(),
         active: keys.active,
         backup: keys.backup,
-        owners: certificate.tlsa.iter().map(|o| o.to_string()).collect(),
+        owners: certificate.tlsa.iter().map(|o| o.to_ascii()).collect(),
         proof: if certificate.endpoints == Endpoints::Unchecked { Proof::Word } else { Proof::Probe },
-        unsigned_ok: certificate.tlsa.iter().filter(unsigned_ok).map(|o| o.to_string()).collect(),
+        unsigned_ok: certificate.tlsa.iter().filter(unsigned_ok).map(|o| o.to_ascii()).collect(),
         renew: certificate.renew,
     }
 }
