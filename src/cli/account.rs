@@ -33,7 +33,7 @@ struct Which {
 pub(super) async fn run(global: &Global, args: &Args, _: &Ui) -> Result<Finish> {
     let (which, if_unknown) = match &args.command {
         Command::Show(which) => (which, IfUnknown::Refuse),
-        Command::Register(which) => (which, IfUnknown::Register),
+        Command::Register(which) => (which, IfUnknown::RegisterAnew),
     };
     let desired = wiring::load(global)?;
     let configured = wiring::account(&desired, &which.name)?;

@@ -18,6 +18,8 @@ const DIRECTORY_LASTS: SignedDuration = SignedDuration::from_hours(24);
 pub enum IfUnknown {
     /// Register it (needs `agree_terms: true`).
     Register,
+    /// The same, asking the CA even though an earlier run noted the account's URL: it may have forgotten us.
+    RegisterAnew,
     /// Say so.
     Refuse,
 }
@@ -41,12 +43,13 @@ pub async fn open(
     });
     let directory: Option<Directory> =
         fresh.and_then(|r| r.directory.clone()).and_then(|d| serde_json::from_value(d).ok());
+    let noted = record.as_ref().filter(|_| if_unknown != IfUnknown::RegisterAnew);
     let was_cached = directory.is_some();
     let client = Arc::new(Client::new(ClientConfig {
         directory_url: account.directory.clone(),
         root_pem: root,
         key,
-        account_url: record.as_ref().and_then(|r| r.account_url.clone()),
+        account_url: noted.and_then(|r| r.account_url.clone()),
         directory,
         clock: clock.clone(),
         user_agent: concat!("danesmith/", env!("CARGO_PKG_VERSION")).into(),
