@@ -20,9 +20,8 @@ pub fn create_new(path: &Path, content: &[u8]) -> Result<()> {
     let made = (|| {
         let temp = temporary(path);
         remove_if_there(&temp)?;
-        write_synced(&temp, content)?;
         // link, not rename: it refuses to replace.
-        let linked = fs::hard_link(&temp, path);
+        let linked = write_synced(&temp, content).and_then(|()| fs::hard_link(&temp, path));
         let removed = fs::remove_file(&temp);
         linked.and(removed)?;
         sync_folder(parent(path))
@@ -57,14 +56,31 @@ pub fn folder(path: &Path) -> Result<()> {
     made.map_err(|e| failed("create the folder", path, &e))
 }
 
-/// Writes several files into a fresh folder that nobody looks at yet: each synced, then the folder once.
+/// Writes several files into a fresh folder that nobody looks at yet: all of them, then each is synced (the file system
+/// mostly does that in one go), then the folder.
 pub fn write_folder(path: &Path, files: &[(&str, &[u8])]) -> Result<()> {
     folder(path)?;
+    let mut open = Vec::new();
     for (name, content) in files {
         let file = path.join(name);
-        remove_if_there(&file).and_then(|()| write_synced(&file, content)).map_err(|e| failed("write", &file, &e))?;
+        let written = remove_if_there(&file).and_then(|()| write_unsynced(&file, content));
+        open.push((written.map_err(|e| failed("write", &file, &e))?, file));
     }
-    sync_folder(path).and_then(|()| sync_folder(parent(path))).map_err(|e| failed("sync the folder", path, &e))
+    for (handle, file) in open {
+        handle.sync_all().map_err(|e| failed("sync", &file, &e))?;
+    }
+    sync_folder(path)
+        .and_then(|()| sync_folder(parent(path)))
+        .map_err(|e| failed("sync the folder", path, &e))
+}
+
+/// Replaces `path` in one step but without waiting for the disk: for what may be lost without harm.
+pub fn write_lazily(path: &Path, content: &[u8]) -> Result<()> {
+    let temp = temporary(path);
+    let written = remove_if_there(&temp)
+        .and_then(|()| write_unsynced(&temp, content))
+        .and_then(|_| fs::rename(&temp, path));
+    written.map_err(|e| failed("write", path, &e))
 }
 
 /// The error of a failed local read or write (exit code 74).
@@ -72,7 +88,9 @@ pub fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
     let e = Error::new(Kind::Local, format!("{what} `{}`", path.display()), error)
         .remains("What stood on disk before is untouched.");
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => e.hint("free space on this file system, then run again"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            e.hint("free space on this file system, then run again")
+        }
         io::ErrorKind::PermissionDenied => e.hint("run as the user who owns the state directory"),
         _ => e,
     }
@@ -89,9 +107,13 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_unsynced(path, content)?.sync_all()
+}
+
+fn write_unsynced(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
     file.write_all(content)?;
-    file.sync_all()
+    Ok(file)
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

@@ -48,6 +48,19 @@ pub enum OrderStatus {
     Invalid,
 }
 
+impl OrderStatus {
+    /// As the RFC writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            OrderStatus::Pending => "pending",
+            OrderStatus::Ready => "ready",
+            OrderStatus::Processing => "processing",
+            OrderStatus::Valid => "valid",
+            OrderStatus::Invalid => "invalid",
+        }
+    }
+}
+
 /// RFC 8555 §7.1.6: an authorization's or challenge's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthorizationStatus {

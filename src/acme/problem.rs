@@ -90,7 +90,7 @@ impl Problem {
     pub(super) fn hint(&self) -> Option<&'static str> {
         Some(match self.word() {
             "accountDoesNotExist" => {
-                "register the account key with this CA (danesmith account register), or give the key of the existing account"
+                "the CA no longer knows the account: run `danesmith account register`, or give the key of the account you have"
             }
             "unauthorized" => {
                 "check that the account is valid and that this key and account URL belong together"

@@ -33,7 +33,7 @@ struct Which {
 pub(super) async fn run(global: &Global, args: &Args, _: &Ui) -> Result<Finish> {
     let (which, if_unknown) = match &args.command {
         Command::Show(which) => (which, IfUnknown::Refuse),
-        Command::Register(which) => (which, IfUnknown::RegisterAnew),
+        Command::Register(which) => (which, IfUnknown::AskAndRegister),
     };
     let desired = wiring::load(global)?;
     let configured = wiring::account(&desired, &which.name)?;

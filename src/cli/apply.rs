@@ -4,7 +4,8 @@ use super::ui::Ui;
 use super::wiring::{self, Access};
 use super::{Finish, Global};
 use crate::error::{Error, Kind, Result};
-use crate::flow::{self, Outcome, Report};
+use crate::flow;
+use crate::model::outcome::{Outcome, Report};
 use crate::report;
 
 /// Arguments of `apply`.
@@ -31,13 +32,13 @@ pub(super) async fn run(global: &Global, args: &Args, ui: &Ui) -> Result<Finish>
     let options = flow::apply::Options { now: args.now, wait: args.wait };
     let reports = flow::apply::apply(&world, &chosen, options).await;
     drop(world);
-    let warnings = reports
-        .iter()
-        .flat_map(|r| r.warnings.iter().map(|w| format!("{}: {w}", r.certificate)))
-        .collect();
+    let warnings =
+        reports.iter().flat_map(|r| r.warnings.iter().map(|w| format!("{}: {w}", r.certificate))).collect();
     for (name, e) in failures(&reports) {
         let mut e = e.clone();
-        e.action = format!("{} (certificate {name})", e.action);
+        if !e.action.ends_with(&format!("certificate {name}")) {
+            e.action = format!("{} (certificate {name})", e.action);
+        }
         ui.error(&e);
     }
     let (code, error) = verdict(&reports, args.detailed_exitcode);

@@ -15,12 +15,13 @@ pub(super) struct Args {}
 pub(super) fn run(global: &Global, _: &Args) -> Result<Output> {
     let path = &global.config;
     let action = format!("write `{}`", path.display());
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::AlreadyExists => Error::new(Kind::Usage, action.clone(), "it exists already")
-            .remains("It was not changed.")
-            .hint("name another file: danesmith init -c FILE"),
-        _ => Error::new(Kind::Local, action.clone(), e),
-    })?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => Error::new(Kind::Usage, action.clone(), "it exists already")
+                .remains("It was not changed.")
+                .hint("name another file: danesmith init -c FILE"),
+            _ => Error::new(Kind::Local, action.clone(), e),
+        })?;
     file.write_all(config::TEMPLATE.as_bytes()).map_err(|e| Error::new(Kind::Local, action, e))?;
     let text = format!(
         "wrote {}\nnext: put your names, zones and provider into it, then run `danesmith plan`\n",

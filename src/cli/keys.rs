@@ -84,6 +84,14 @@ fn new(args: &NewArgs) -> Result<Output> {
         Algorithm::P256 => KeyAlgorithm::P256,
         Algorithm::P384 => KeyAlgorithm::P384,
     };
+    if args.out == Path::new("-") {
+        return Err(Error::new(
+            Kind::Usage,
+            "make a key",
+            "a private key is never written to standard output",
+        )
+        .hint("give a file: --out mx1.key"));
+    }
     let key = PrivateKey::generate(algorithm)?;
     files::create(&args.out, key.to_pem().as_bytes(), Access::Owner)?;
     let seen = Seen { what: key::What::PrivateKey, spki: key.spki(), key: key.kind().clone() };

@@ -2,18 +2,19 @@
 
 mod account;
 mod apply;
-mod files;
+pub mod files;
 mod init;
-mod keys;
+pub mod keys;
 mod plan;
 mod provider;
 mod status;
-mod tlsa;
+pub mod tlsa;
 pub mod ui;
 mod wiring;
 
 use crate::error::{Error, Kind, Result};
 use crate::report::Output;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use ui::{Color, Ui};
@@ -36,7 +37,14 @@ const EXIT_CODES: &str = "Exit codes: 0 all is as wanted; 2 changed, 3 waits (wi
 #[derive(clap::Args)]
 struct Global {
     /// The configuration
-    #[arg(short, long, global = true, default_value = "zones.yaml", env = "DANESMITH_CONFIG", value_name = "FILE")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        default_value = "zones.yaml",
+        env = "DANESMITH_CONFIG",
+        value_name = "FILE"
+    )]
     config: PathBuf,
     /// State directory instead of the one that zones.yaml names
     #[arg(long, global = true, value_name = "DIR")]
@@ -99,12 +107,10 @@ impl Finish {
 
 /// Parses, runs, prints; returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(e) => {
-            let _ = e.print();
-            return if e.use_stderr() { Kind::Usage.exit_code() } else { 0 };
-        }
+        Err(e) => return unparsed(&e, &arguments),
     };
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.color);
     ui.start_logs(cli.global.verbose);
@@ -123,6 +129,34 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
             e.kind.exit_code()
         }
     }
+}
+
+/// Help, the version, or a wrong command line: nothing is parsed, so `--json` is looked for by hand.
+fn unparsed(e: &clap::Error, arguments: &[std::ffi::OsString]) -> u8 {
+    let json = arguments.iter().take_while(|a| *a != "--").any(|a| a == "--json");
+    if !json {
+        let _ = e.print();
+        return if e.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+    }
+    let ui = Ui::new(true, false, Color::Never);
+    let text = e.render().to_string();
+    if !e.use_stderr() {
+        ui.result("ok", &plain(text), None);
+        return 0;
+    }
+    let mut parts = text
+        .trim_start_matches("error: ")
+        .splitn(2, "\n\n")
+        .map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
+    let wrong = match e.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "it names no command".to_owned(),
+        _ => parts.next().unwrap_or_default(),
+    };
+    let error = Error::new(Kind::Usage, "read the command line", wrong)
+        .hint("danesmith help COMMAND has the options");
+    ui.result(error.kind.word(), &Output { text: String::new(), json: serde_json::json!({}) }, Some(&error));
+    ui.error(&error);
+    error.kind.exit_code()
 }
 
 fn execute(cli: Cli, ui: &Ui) -> Result<Finish> {
@@ -159,7 +193,9 @@ fn completions(shell: clap_complete::Shell) -> Output {
 
 fn manual() -> Result<Output> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(|e| Error::new(Kind::Internal, "write the manual page", e))?;
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut page)
+        .map_err(|e| Error::new(Kind::Internal, "write the manual page", e))?;
     Ok(plain(String::from_utf8_lossy(&page).into_owned()))
 }
 

@@ -31,7 +31,11 @@ pub(super) async fn run(global: &Global, args: &Args, ui: &Ui) -> Result<Finish>
         [] => (0, None),
         [only] if previews.len() == 1 => (only.kind.exit_code(), Some((*only).clone())),
         some => {
-            let e = Error::new(Kind::Partial, "plan every certificate", format!("{} of {} would stop", some.len(), previews.len()));
+            let e = Error::new(
+                Kind::Partial,
+                "plan every certificate",
+                format!("{} of {} would stop", some.len(), previews.len()),
+            );
             (e.kind.exit_code(), Some(e))
         }
     };

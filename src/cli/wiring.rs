@@ -60,6 +60,9 @@ pub(super) fn load(global: &Global) -> Result<Arc<Desired>> {
 /// The certificates that the command line names; all when it names none.
 pub(super) fn choose<'d>(desired: &'d Desired, names: &[String]) -> Result<Vec<&'d Certificate>> {
     if names.is_empty() {
+        if desired.certificates.is_empty() {
+            tracing::warn!("zones.yaml lists no certificate: there is nothing to do");
+        }
         return Ok(desired.certificates.values().collect());
     }
     let mut chosen: Vec<&Certificate> = Vec::new();
@@ -86,7 +89,11 @@ pub(super) fn account<'d>(desired: &'d Desired, name: &str) -> Result<&'d Accoun
 }
 
 /// Opens an account outside a run.
-pub(super) async fn open_account(desired: &Desired, account: &Account, if_unknown: IfUnknown) -> Result<Arc<Client>> {
+pub(super) async fn open_account(
+    desired: &Desired,
+    account: &Account,
+    if_unknown: IfUnknown,
+) -> Result<Arc<Client>> {
     let store = Directory::locked(&desired.state)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     account::open(&store, &clock, account, root(account)?, if_unknown).await
@@ -105,7 +112,8 @@ pub(super) async fn world(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let memory = store.memory().await;
     let reads: Arc<dyn Reads> = Arc::new(Resolver::new(resolver(desired)?));
-    let opener = Opener { desired: desired.clone(), store: store.clone(), clock: clock.clone(), reads: reads.clone() };
+    let opener =
+        Opener { desired: desired.clone(), store: store.clone(), clock: clock.clone(), reads: reads.clone() };
     let effects = Effects {
         clock,
         reads,
@@ -141,7 +149,11 @@ fn resolver(desired: &Desired) -> Result<ResolverConfig> {
 fn root(account: &Account) -> Result<Option<Vec<u8>>> {
     let Some(path) = &account.root else { return Ok(None) };
     let read = std::fs::read(path).map_err(|e| {
-        Error::new(Kind::Config, format!("read the CA root `{}` of account `{}`", path.display(), account.name), e)
+        Error::new(
+            Kind::Config,
+            format!("read the CA root `{}` of account `{}`", path.display(), account.name),
+            e,
+        )
     })?;
     Ok(Some(read))
 }
@@ -158,14 +170,19 @@ impl Open for Opener {
     async fn ca(&self, name: &str) -> Result<Arc<dyn Ca>> {
         let account = account(&self.desired, name)?;
         let client =
-            account::open(self.store.as_ref(), &self.clock, account, root(account)?, IfUnknown::Register).await?;
+            account::open(self.store.as_ref(), &self.clock, account, root(account)?, IfUnknown::Register)
+                .await?;
         Ok(client)
     }
 
     async fn provider(&self, name: &str) -> Result<Arc<dyn Provider>> {
         match self.desired.providers.get(name) {
             Some(Wanted::Rfc2136(wanted)) => Ok(Arc::new(self.rfc2136(name, wanted).await?)),
-            None => Err(Error::new(Kind::Config, format!("open provider `{name}`"), "zones.yaml does not list it")),
+            None => Err(Error::new(
+                Kind::Config,
+                format!("open provider `{name}`"),
+                "zones.yaml does not list it",
+            )),
         }
     }
 
@@ -173,7 +190,11 @@ impl Open for Opener {
         let action = || format!("read `{}`", path.display());
         let size = std::fs::metadata(path).map_err(|e| Error::new(Kind::Input, action(), e))?.len();
         if size > MAX_FILE {
-            return Err(Error::new(Kind::Input, action(), format!("it has {size} bytes; no CSR or key is that large")));
+            return Err(Error::new(
+                Kind::Input,
+                action(),
+                format!("it has {size} bytes; no CSR or key is that large"),
+            ));
         }
         std::fs::read(path).map_err(|e| Error::new(Kind::Input, action(), e))
     }
@@ -205,7 +226,8 @@ impl Opener {
             servers,
             label: wanted.server.clone(),
             transport,
-            key_name: Name::from_ascii(&wanted.key_name).map_err(|e| Error::new(Kind::Config, action(), e))?,
+            key_name: Name::from_ascii(&wanted.key_name)
+                .map_err(|e| Error::new(Kind::Config, action(), e))?,
             algorithm: match wanted.algorithm {
                 TsigAlgorithm::HmacSha256 => rfc2136::Algorithm::HmacSha256,
                 TsigAlgorithm::HmacSha384 => rfc2136::Algorithm::HmacSha384,
@@ -238,10 +260,12 @@ fn tsig_secret(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 
 fn explicit_port(server: &str) -> bool {
     server.parse::<SocketAddr>().is_ok()
-        || (server.parse::<std::net::IpAddr>().is_err() && server.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok()))
+        || (server.parse::<std::net::IpAddr>().is_err()
+            && server.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok()))
 }
 
 fn host_part(server: &str) -> &str {
-    let bare = if explicit_port(server) { server.rsplit_once(':').map_or(server, |(h, _)| h) } else { server };
+    let bare =
+        if explicit_port(server) { server.rsplit_once(':').map_or(server, |(h, _)| h) } else { server };
     bare.trim_start_matches('[').trim_end_matches(']')
 }

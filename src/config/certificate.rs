@@ -76,6 +76,9 @@ fn zone_of<'c>(name: &str, context: &'c Context<'_>) -> Option<(&'c str, Option<
 }
 
 fn no_zone(name: &str, at: &At<String>, context: &Context<'_>, sink: &mut Sink) {
+    if sink.blames("zones") {
+        return;
+    }
     let hint = match context.zones.is_empty() {
         true => "write the zone it is in under `zones`".to_owned(),
         false => {

@@ -36,7 +36,7 @@ pub const PROPAGATION_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..
 /// TTL of challenge TXT records, seconds: many DNS hosts refuse less.
 pub const TXT_TTL: u32 = 60;
 
-/// TTL of TLSA records, seconds: what RFC 7671 §8 calls short enough to recover from a mistake.
+/// TTL of TLSA records, seconds. Our choice: a rotation waits for it, and a mistake is forgotten after an hour.
 pub const TLSA_TTL: u32 = 3600;
 
 /// TTLs we publish, seconds. Our choice: a rotation waits for twice the TTL, so more than a week helps nobody.

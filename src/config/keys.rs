@@ -1,4 +1,5 @@
 //! Keys of a certificate: files that must be readable, CSRs that must be for the same names, digests that must be ones.
+//! Private key files are not looked at: `plan` runs where they are not.
 
 use super::problem::{Place, Sink, quote};
 use super::read::At;
@@ -59,7 +60,7 @@ fn active(
 ) -> Option<ActiveKey> {
     match spec {
         spec::ActiveKey::Csr(file) => csr(file, names, context, sink).map(ActiveKey::Csr),
-        spec::ActiveKey::Key(file) => readable(file, context, sink).map(ActiveKey::PrivateKey),
+        spec::ActiveKey::Key(file) => Some(ActiveKey::PrivateKey(file_path(&file.value, context.folder))),
     }
 }
 
@@ -72,7 +73,7 @@ fn backup_key(
     match spec {
         spec::BackupKey::Csr(file) => csr(file, names, context, sink).map(BackupKey::Csr),
         spec::BackupKey::PublicKey(file) => readable(file, context, sink).map(BackupKey::PublicKey),
-        spec::BackupKey::Key(file) => readable(file, context, sink).map(BackupKey::PrivateKey),
+        spec::BackupKey::Key(file) => Some(BackupKey::PrivateKey(file_path(&file.value, context.folder))),
         spec::BackupKey::SpkiSha256(At { value, place }) => match digest(value) {
             Ok(digest) => Some(BackupKey::SpkiSha256(digest)),
             Err(why) => {

@@ -10,11 +10,13 @@ mod names;
 mod problem;
 mod read;
 mod resolve;
+mod schema;
 mod servers;
 mod spec;
 mod tree;
 
 pub use problem::{Problem, problems_to_error};
+pub use schema::schema;
 
 use crate::model::desired::Desired;
 use problem::{Sink, unreadable};
@@ -28,8 +30,9 @@ pub const TEMPLATE: &str = include_str!("../../zones.example.yaml");
 /// Reads the dns names of a CSR file: `Err` says why it is not usable.
 pub type CsrNames<'a> = dyn Fn(&Path) -> Result<Vec<String>, String> + 'a;
 
-/// Reads zones.yaml and checks all of it. Relative paths in it are relative to its folder. CSR, key and root files must
-/// be readable; secrets are not looked at. `csr_names` lets a CSR's names be compared with the certificate's.
+/// Reads zones.yaml and checks all of it. Relative paths in it are relative to its folder. CSR, public key and root
+/// files must be readable; secrets and private keys are not looked at. `csr_names` lets a CSR's names be compared with
+/// the certificate's.
 ///
 /// # Errors
 /// Every problem of the file, in its order.
@@ -44,11 +47,6 @@ pub fn load(path: &Path, csr_names: &CsrNames<'_>) -> Result<Desired, Vec<Proble
         (Some(desired), problems) if problems.is_empty() => Ok(desired),
         (_, problems) => Err(problems),
     }
-}
-
-/// The JSON schema of zones.yaml, for editors.
-pub fn schema() -> schemars::Schema {
-    schemars::schema_for!(spec::Zones)
 }
 
 fn read_root(root: &tree::Node, sink: &mut Sink) -> Option<spec::Zones> {

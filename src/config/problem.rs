@@ -1,6 +1,7 @@
 //! What is wrong with zones.yaml, where, and what to write instead. Values are echoed only where no secret can stand.
 
 use crate::error::{Error, Kind};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// One mistake in zones.yaml.
@@ -69,12 +70,14 @@ const MOST: usize = 100;
 pub(super) struct Sink {
     file: String,
     problems: Vec<Problem>,
+    /// Paths that misspelt fields were meant to be.
+    meant: BTreeSet<String>,
 }
 
 impl Sink {
     /// An empty sink for one file.
     pub(super) fn new(file: &str) -> Self {
-        Sink { file: file.to_owned(), problems: Vec::new() }
+        Sink { file: file.to_owned(), problems: Vec::new(), meant: BTreeSet::new() }
     }
 
     /// Records a problem.
@@ -85,6 +88,16 @@ impl Sink {
     /// Records a problem with advice.
     pub(super) fn say_with(&mut self, place: &Place, message: impl Into<String>, hint: impl Into<String>) {
         self.push(place, message.into(), Some(hint.into()));
+    }
+
+    /// Remembers that a misspelt field was meant to be the one at this path.
+    pub(super) fn meant(&mut self, path: String) {
+        self.meant.insert(path);
+    }
+
+    /// Whether what stands at this path has a problem already: what follows from it is not reported as well.
+    pub(super) fn blames(&self, path: &str) -> bool {
+        self.meant.contains(path) || self.problems.iter().any(|problem| problem.path == path)
     }
 
     fn push(&mut self, place: &Place, message: String, hint: Option<String>) {

@@ -5,7 +5,7 @@ use super::problem::{Place, Sink, nearest, quote};
 use super::tree::{Node, Value};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// A type that can be read from a node.
 pub(super) trait Read: Sized {
@@ -69,30 +69,28 @@ pub(super) use mapping;
 pub(super) struct Fields<'n> {
     place: Place,
     values: BTreeMap<&'n str, &'n Node>,
-    /// Fields that misspelt ones were meant to be: not reported as missing as well.
-    meant: BTreeSet<String>,
 }
 
 impl<'n> Fields<'n> {
     /// `None` (and a problem) when no mapping stands here.
     pub(super) fn open(node: &'n Node, path: &str, known: &[&str], sink: &mut Sink) -> Option<Self> {
         let mut values = BTreeMap::new();
-        let mut meant = BTreeSet::new();
         for (key, name, value) in entries(node, path, known, sink)? {
             if known.contains(&name) {
                 values.insert(name, value);
             } else {
-                meant.extend(unknown(key, name, path, known, sink).map(str::to_owned));
+                unknown(key, name, path, known, sink);
             }
         }
-        Some(Fields { place: node.place(path), values, meant })
+        Some(Fields { place: node.place(path), values })
     }
 
     /// Reads one field.
     pub(super) fn take<T: Read>(&self, name: &str, sink: &mut Sink) -> Option<T> {
+        let path = join(&self.place.path, name);
         match self.values.get(name) {
-            Some(node) => T::read(node, &join(&self.place.path, name), sink),
-            None if self.meant.contains(name) => T::absent(),
+            Some(node) => T::read(node, &path, sink),
+            None if sink.blames(&path) => T::absent(),
             None => T::absent().or_else(|| {
                 sink.say(&self.place, format!("`{name}` is missing"));
                 None
@@ -101,18 +99,19 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// Reports an unknown field; the known one it was meant to be.
-fn unknown<'k>(key: &Node, name: &str, path: &str, known: &[&'k str], sink: &mut Sink) -> Option<&'k str> {
+/// Reports an unknown field, and remembers which known one it was meant to be.
+fn unknown(key: &Node, name: &str, path: &str, known: &[&str], sink: &mut Sink) {
     if sink.is_full() {
-        return None;
+        return;
     }
-    let near = nearest(name, known.iter().copied());
-    let hint = match near {
-        Some(near) => format!("did you mean `{near}`?"),
+    let hint = match nearest(name, known.iter().copied()) {
+        Some(near) => {
+            sink.meant(join(path, near));
+            format!("did you mean `{near}`?")
+        }
         None => format!("known here: {}", known.join(", ")),
     };
     sink.say_with(&key.place(&join(path, name)), "unknown field", hint);
-    near
 }
 
 /// A mapping's entries with their keys as text; repeated keys are reported and left out.

@@ -317,7 +317,7 @@ fn zone(
 
 /// Reports a reference to something that is not there, with the nearest thing that is.
 pub(super) fn known(what: &str, at: &At<String>, names: &BTreeSet<String>, sink: &mut Sink) {
-    if names.contains(&at.value) || sink.is_full() {
+    if names.contains(&at.value) || sink.is_full() || sink.blames(&format!("{what}s")) {
         return;
     }
     let hint = match nearest(&at.value, names.iter().map(String::as_str)) {

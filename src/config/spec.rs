@@ -158,7 +158,7 @@ mapping! {
         renew: Option<Renew>,
         /// What to do after an installation.
         deploy: Option<Deploy>,
-        /// `manual`: keys change when `danesmith rotate` is run.
+        /// `manual`: danesmith never changes keys by itself.
         rotate: Option<Rotate>,
     }
 }
@@ -258,7 +258,7 @@ mapping! {
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 pub(super) enum Rotate {
-    /// When `danesmith rotate` is run.
+    /// Never by itself.
     Manual,
 }
 
@@ -361,8 +361,7 @@ impl Read for Rotate {
         if matches!(&node.value, Value::Text(word) if word == "manual") {
             return Some(Rotate::Manual);
         }
-        let hint =
-            "write `rotate: manual` or drop the line, and run `danesmith rotate` when a key shall change";
+        let hint = "write `rotate: manual` or drop the line; the backup key is pinned and ready for the day";
         sink.say_with(&node.place(path), "this version rotates by hand only", hint);
         None
     }

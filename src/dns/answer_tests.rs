@@ -1,3 +1,5 @@
+//! Answers of name servers, classified: built by hand, read by [`super`].
+
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;

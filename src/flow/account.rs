@@ -18,8 +18,8 @@ const DIRECTORY_LASTS: SignedDuration = SignedDuration::from_hours(24);
 pub enum IfUnknown {
     /// Register it (needs `agree_terms: true`).
     Register,
-    /// The same, asking the CA even though an earlier run noted the account's URL: it may have forgotten us.
-    RegisterAnew,
+    /// Ask the CA even when we know an account URL: a CA that has forgotten us is told again, with the same key.
+    AskAndRegister,
     /// Say so.
     Refuse,
 }
@@ -43,13 +43,15 @@ pub async fn open(
     });
     let directory: Option<Directory> =
         fresh.and_then(|r| r.directory.clone()).and_then(|d| serde_json::from_value(d).ok());
-    let noted = record.as_ref().filter(|_| if_unknown != IfUnknown::RegisterAnew);
     let was_cached = directory.is_some();
     let client = Arc::new(Client::new(ClientConfig {
         directory_url: account.directory.clone(),
         root_pem: root,
         key,
-        account_url: noted.and_then(|r| r.account_url.clone()),
+        account_url: record
+            .as_ref()
+            .and_then(|r| r.account_url.clone())
+            .filter(|_| if_unknown != IfUnknown::AskAndRegister),
         directory,
         clock: clock.clone(),
         user_agent: concat!("danesmith/", env!("CARGO_PKG_VERSION")).into(),
@@ -95,11 +97,16 @@ async fn find_or_register(client: &Client, account: &Account, if_unknown: IfUnkn
 
 /// CAs hand the MAC key out as base64url (RFC 8555 §7.3.4), some with padding.
 fn mac_key(account: &Account, text: &Secret) -> Result<Secret> {
-    let bare: Vec<u8> = text.bytes().iter().copied().filter(|b| !b.is_ascii_whitespace() && *b != b'=').collect();
+    let bare: Vec<u8> =
+        text.bytes().iter().copied().filter(|b| !b.is_ascii_whitespace() && *b != b'=').collect();
     let bare = Secret::new(bare);
     data_encoding::BASE64URL_NOPAD.decode(bare.bytes()).map(Secret::new).map_err(|_| {
-        Error::new(Kind::Credentials, format!("use the EAB key of account `{}`", account.name), "it is not base64url")
-            .hint("copy it exactly as the CA shows it")
+        Error::new(
+            Kind::Credentials,
+            format!("use the EAB key of account `{}`", account.name),
+            "it is not base64url",
+        )
+        .hint("copy it exactly as the CA shows it")
     })
 }
 
@@ -117,8 +124,12 @@ async fn account_key(
         return AccountKey::from_pem(kept.bytes());
     }
     if if_unknown == IfUnknown::Refuse {
-        return Err(Error::new(Kind::Credentials, format!("open account `{}`", account.name), "it has no key yet")
-            .hint("register it: danesmith account register"));
+        return Err(Error::new(
+            Kind::Credentials,
+            format!("open account `{}`", account.name),
+            "it has no key yet",
+        )
+        .hint("register it: danesmith account register"));
     }
     let (key, pem) = AccountKey::generate()?;
     store.save_account_key(&account.directory, &account.name, Secret::new(pem.as_bytes().to_vec())).await?;

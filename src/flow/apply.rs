@@ -1,5 +1,6 @@
 //! observe → plan → act, certificate by certificate, all at once. One failing certificate never stops the others.
 
+use crate::clock::minute;
 use crate::error::{Error, Kind, Result};
 use crate::flow::keys::{self, WantedKeys};
 use crate::flow::locate::Located;
@@ -7,33 +8,11 @@ use crate::flow::world::World;
 use crate::flow::{issue, observe, publish, txt};
 use crate::model::desired::{Certificate, Dnssec, Endpoints, Keys};
 use crate::model::document::Document;
+use crate::model::outcome::{Outcome, Report};
 use crate::model::plan::{Observed, Proof, Refusal, Step, Wanted, plan};
 use futures_util::future::join_all;
 use jiff::Timestamp;
-
-/// How a run ended for one certificate.
-#[derive(Debug)]
-pub enum Outcome {
-    /// All is as wanted; look again at this time.
-    Done(Timestamp),
-    /// Not before this time, and why.
-    Waits(Timestamp, String),
-    /// It failed; the document holds what is owed.
-    Failed(Error),
-}
-
-/// What a run did for one certificate.
-#[derive(Debug)]
-pub struct Report {
-    /// Its name in zones.yaml.
-    pub certificate: String,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What changed, one line each, in order.
-    pub changes: Vec<String>,
-    /// What a person should know although it is no failure.
-    pub warnings: Vec<String>,
-}
+use std::collections::BTreeSet;
 
 /// Options of a run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -90,8 +69,13 @@ pub async fn apply(world: &World, certificates: &[&Certificate], options: Option
 }
 
 async fn one(world: &World, wanted: &Certificate, options: Options) -> Report {
-    let mut working =
-        Working { wanted, document: Document::default(), live: None, changes: Vec::new(), warnings: Vec::new() };
+    let mut working = Working {
+        wanted,
+        document: Document::default(),
+        live: None,
+        changes: Vec::new(),
+        warnings: Vec::new(),
+    };
     let outcome = match work(world, &mut working, options).await {
         Ok(outcome) => outcome,
         Err(e) => {
@@ -114,7 +98,9 @@ async fn note_failure(world: &World, working: &Working<'_>) -> Result<()> {
 async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Result<Outcome> {
     working.document = world.store.document(&working.wanted.name).await?;
     working.live = world.store.live(&working.wanted.name).await?;
-    if options.now && let Some(failures) = &mut working.document.failures {
+    if options.now
+        && let Some(failures) = &mut working.document.failures
+    {
         failures.not_before = world.clock.now();
     }
     let keys = match (keys::known(world, working.wanted, &working.document).await?, &working.wanted.keys) {
@@ -129,6 +115,10 @@ async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Res
     };
     let wanted = wanted(world, working.wanted, &keys);
     let mut seen = Seen::default();
+    seen.observed.lost = keys::files_lost(world, working.wanted, &working.document).await?;
+    for lost in keys::lost_keys(world, working.wanted, &working.document).await? {
+        working.warn(lost);
+    }
     // Every step changes the document or what was seen, so the loop ends; the bound is for defects of ours.
     for _ in 0..32 {
         let step = plan(&wanted, &working.document, working.live, &seen.observed, world.clock.now());
@@ -137,7 +127,11 @@ async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Res
             return Ok(outcome);
         }
     }
-    Err(Error::new(Kind::Internal, format!("finish certificate {}", working.wanted.name), "the plan goes round in circles"))
+    Err(Error::new(
+        Kind::Internal,
+        format!("finish certificate {}", working.wanted.name),
+        "the plan goes round in circles",
+    ))
 }
 
 /// What this run has looked at.
@@ -163,7 +157,10 @@ async fn act(
             working.changed(format!("live points at generation {generation} again"));
         }
         Step::CleanUp => clean_up(world, working).await?,
-        Step::Issue(_) => issue::issue(world, working, keys).await?,
+        Step::Issue(_) => {
+            issue::issue(world, working, keys).await?;
+            seen.observed.lost = false;
+        }
         Step::Reload(generation) => reload(world, working, generation).await?,
         Step::ObservePins => {
             working.step(world, "asking every name server for TLSA");
@@ -193,7 +190,10 @@ async fn look_at_pins(world: &World, working: &mut Working<'_>, seen: &mut Seen)
     let (views, located) = observe::pins(world, working.wanted).await?;
     for (owner, view) in &views {
         for silent in &view.silent {
-            working.warn(format!("a name server did not answer for TLSA at {}: {silent}", owner.trim_end_matches('.')));
+            working.warn(format!(
+                "a name server did not answer for TLSA at {}: {silent}",
+                owner.trim_end_matches('.')
+            ));
         }
     }
     seen.observed.pins = Some(views);
@@ -227,7 +227,7 @@ async fn reload(world: &World, working: &mut Working<'_>, generation: u64) -> Re
 }
 
 async fn wait_until(world: &World, working: &Working<'_>, until: Timestamp, why: &str) {
-    working.step(world, &format!("waiting until {until}: {why}"));
+    working.step(world, &format!("waiting until {}: {why}", minute(until)));
     let left = until.duration_since(world.clock.now());
     world.clock.sleep(left.try_into().unwrap_or_default()).await;
 }
@@ -238,16 +238,21 @@ pub(super) fn refused(refusal: Refusal) -> Error {
 
 /// The pure half of what the administrator wants.
 pub(super) fn wanted(world: &World, certificate: &Certificate, keys: &WantedKeys) -> Wanted {
-    let unsigned_ok = |owner: &&hickory_proto::rr::Name| {
-        world.zone_of(owner).is_some_and(|z| z.dnssec == Dnssec::UnsignedOk)
-    };
     Wanted {
         names: certificate.names.clone(),
         active: keys.active,
         backup: keys.backup,
         owners: certificate.tlsa.iter().map(|o| o.to_ascii()).collect(),
         proof: if certificate.endpoints == Endpoints::Unchecked { Proof::Word } else { Proof::Probe },
-        unsigned_ok: certificate.tlsa.iter().filter(unsigned_ok).map(|o| o.to_ascii()).collect(),
+        unsigned_ok: unsigned_ok(world, certificate),
         renew: certificate.renew,
     }
+}
+
+/// Owners whose zone may hold TLSA although it is not signed.
+pub(super) fn unsigned_ok(world: &World, certificate: &Certificate) -> BTreeSet<String> {
+    let ok = |owner: &&hickory_proto::rr::Name| {
+        world.zone_of(owner).is_some_and(|z| z.dnssec == Dnssec::UnsignedOk)
+    };
+    certificate.tlsa.iter().filter(ok).map(|o| o.to_ascii()).collect()
 }

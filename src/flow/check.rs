@@ -18,7 +18,11 @@ const OWED: &str = "_check";
 pub async fn provider(world: &World, zone: &Name, marker: &str) -> Result<Vec<String>> {
     let configured = world.desired().zones.get(zone).ok_or_else(|| unknown(world, zone))?;
     if configured.provider.is_none() {
-        return Err(Error::new(Kind::Config, format!("check zone `{}`", text(zone)), "it has `provider: none`: nothing is ever written there"));
+        return Err(Error::new(
+            Kind::Config,
+            format!("check zone `{}`", text(zone)),
+            "it has `provider: none`: nothing is ever written there",
+        ));
     }
     let mut seen = left_by_a_killed_check(world).await?;
     let owner = name(&format!("_danesmith-check.{}", zone.to_ascii()))?;
@@ -28,7 +32,10 @@ pub async fn provider(world: &World, zone: &Name, marker: &str) -> Result<Vec<St
     let writer = world.writer(&at.via)?;
     let pins = name(&format!("_25._tcp._danesmith-check.{}", zone.to_ascii()))?;
     writer.preflight(&at.zone, &[(at.owner.clone(), RecordType::TXT), (pins, RecordType::TLSA)]).await?;
-    seen.push(format!("{} takes TXT and TLSA changes with these credentials", writer.provider().await?.describe()));
+    seen.push(format!(
+        "{} takes TXT and TLSA changes with these credentials",
+        writer.provider().await?.describe()
+    ));
 
     let mut document = world.store.document(OWED).await?;
     let owed = OwedTxt {
@@ -49,7 +56,13 @@ pub async fn provider(world: &World, zone: &Name, marker: &str) -> Result<Vec<St
     Ok(seen)
 }
 
-async fn write(world: &World, at: &Located, owed: &OwedTxt, patience: std::time::Duration, ttl: u32) -> Result<String> {
+async fn write(
+    world: &World,
+    at: &Located,
+    owed: &OwedTxt,
+    patience: std::time::Duration,
+    ttl: u32,
+) -> Result<String> {
     let value = txt::value(&owed.value);
     let change = Change {
         name: at.owner.clone(),
@@ -62,7 +75,11 @@ async fn write(world: &World, at: &Located, owed: &OwedTxt, patience: std::time:
     let began = world.clock.elapsed();
     wait(world, &[Expected { at, rtype: RecordType::TXT, values: vec![value] }], patience).await?;
     let took = world.clock.elapsed().saturating_sub(began);
-    Ok(format!("a TXT record was written at `{}` and seen on every server after {:.2} s", text(&at.owner), took.as_secs_f64()))
+    Ok(format!(
+        "a TXT record was written at `{}` and seen on every server after {:.2} s",
+        text(&at.owner),
+        took.as_secs_f64()
+    ))
 }
 
 async fn left_by_a_killed_check(world: &World) -> Result<Vec<String>> {

@@ -8,6 +8,7 @@ use crate::model::document::{Document, KeyPair};
 use crate::model::key::{self, SpkiDigest};
 use crate::model::private_key::PrivateKey;
 use crate::secret::Secret;
+use futures_util::future::try_join;
 use std::path::Path;
 
 /// The keys that a certificate shall have, known by digest.
@@ -26,7 +27,11 @@ pub(super) struct Material {
 }
 
 /// The keys as they are; `None` when danesmith is to make them and has not yet.
-pub(super) async fn known(world: &World, wanted: &Certificate, document: &Document) -> Result<Option<WantedKeys>> {
+pub(super) async fn known(
+    world: &World,
+    wanted: &Certificate,
+    document: &Document,
+) -> Result<Option<WantedKeys>> {
     let Keys::Own { active, backup } = &wanted.keys else {
         return Ok(document.keys.as_ref().map(|k| WantedKeys { active: k.active, backup: k.backup }));
     };
@@ -45,7 +50,8 @@ pub(super) async fn known(world: &World, wanted: &Certificate, document: &Docume
         }
     };
     if let Some(backup) = backup {
-        key::distinct(active, backup).map_err(|e| e.during(format!("use the keys of certificate {}", wanted.name)))?;
+        key::distinct(active, backup)
+            .map_err(|e| e.during(format!("use the keys of certificate {}", wanted.name)))?;
     }
     Ok(Some(WantedKeys { active, backup }))
 }
@@ -58,9 +64,8 @@ pub(super) async fn make(
     document: &mut Document,
 ) -> Result<WantedKeys> {
     let (active, backup) = (PrivateKey::generate(algorithm)?, PrivateKey::generate(algorithm)?);
-    for key in [&active, &backup] {
-        world.store.save_key(certificate, key.spki(), secret(key)?).await?;
-    }
+    let save = |key: &PrivateKey| world.store.save_key(certificate, key.spki(), secret(key));
+    try_join(save(&active), save(&backup)).await?;
     let keys = WantedKeys { active: active.spki(), backup: Some(backup.spki()) };
     document.keys = Some(KeyPair { active: keys.active, backup: keys.backup });
     world.store.put(certificate, document).await?;
@@ -77,12 +82,40 @@ pub(super) async fn material(world: &World, wanted: &Certificate, keys: &WantedK
         }
         Keys::Own { active: ActiveKey::PrivateKey(path), .. } => {
             let key = private(world, path).await?;
-            Ok(Material { csr: key.csr(&wanted.names)?, private: Some(secret(&key)?) })
+            Ok(Material { csr: key.csr(&wanted.names)?, private: Some(secret(&key)) })
         }
         Keys::Own { active: ActiveKey::Csr(path), .. } => {
             Ok(Material { csr: checked_csr(world, path, &wanted.names).await?, private: None })
         }
     }
+}
+
+/// Whether somebody deleted the installed files.
+pub(super) async fn files_lost(world: &World, wanted: &Certificate, document: &Document) -> Result<bool> {
+    let Some(installed) = &document.installed else { return Ok(false) };
+    let with_key = !matches!(wanted.keys, Keys::Own { active: ActiveKey::Csr(_), .. });
+    Ok(!world.store.intact(&wanted.name, installed.generation, with_key).await?)
+}
+
+/// Keys of ours that somebody deleted; told in every run, before they are needed.
+pub(super) async fn lost_keys(
+    world: &World,
+    wanted: &Certificate,
+    document: &Document,
+) -> Result<Vec<String>> {
+    let (Keys::Managed(_), Some(pair)) = (&wanted.keys, &document.keys) else { return Ok(Vec::new()) };
+    let mut lost = Vec::new();
+    for (role, spki) in [("active", Some(pair.active)), ("backup", pair.backup)] {
+        if let Some(spki) = spki
+            && !world.store.holds_key(&wanted.name, spki).await?
+        {
+            lost.push(format!(
+                "the {role} key {spki} is not in the state directory: restore the folder `keys` of {} from a backup",
+                wanted.name
+            ));
+        }
+    }
+    Ok(lost)
 }
 
 async fn checked_csr(world: &World, path: &Path, names: &[String]) -> Result<Vec<u8>> {
@@ -115,8 +148,8 @@ async fn private(world: &World, path: &Path) -> Result<PrivateKey> {
     PrivateKey::from_bytes(bytes.bytes()).map_err(|e| e.in_file(format!("`{}`", path.display())))
 }
 
-fn secret(key: &PrivateKey) -> Result<Secret> {
-    Ok(Secret::new(key.to_pem().as_bytes().to_vec()))
+fn secret(key: &PrivateKey) -> Secret {
+    Secret::new(key.to_pem().as_bytes().to_vec())
 }
 
 fn lost(wanted: &Certificate, keys: &WantedKeys) -> Error {

@@ -49,9 +49,13 @@ pub(super) async fn locate(world: &World, asked: &Name, rtype: RecordType) -> Re
         owner = next.to_lowercase();
         if path.contains(&owner) || path.len() > MAX_ALIASES {
             path.push(owner);
-            return Err(Error::new(Kind::Remote, action(), format!("the aliases run in a circle or are too many: {}", chain(&path)))
-                .remains("Nothing was ordered and nothing was changed.")
-                .hint("mend the CNAME records"));
+            return Err(Error::new(
+                Kind::Remote,
+                action(),
+                format!("the aliases run in a circle or are too many: {}", chain(&path)),
+            )
+            .remains("Nothing was ordered and nothing was changed.")
+            .hint("mend the CNAME records"));
         }
         path.push(owner.clone());
     }
@@ -77,21 +81,35 @@ async fn look(world: &World, via: &Zone, owner: &Name, rtype: RecordType) -> Res
             _ => return Ok(Look::Here { zone, servers }),
         }
     }
-    Err(Error::new(Kind::Remote, format!("find the zone of `{}`", text(owner)), "too many delegations below the configured zone")
-        .hint("list the innermost zone in zones.yaml"))
+    Err(Error::new(
+        Kind::Remote,
+        format!("find the zone of `{}`", text(owner)),
+        "too many delegations below the configured zone",
+    )
+    .hint("list the innermost zone in zones.yaml"))
 }
 
 /// The first answers that come: the RRset itself, and the SOA that tells the zone cut when the RRset exists.
-async fn ask_any(world: &World, servers: &[Server], owner: &Name, rtype: RecordType) -> Result<(Answer, Answer)> {
+async fn ask_any(
+    world: &World,
+    servers: &[Server],
+    owner: &Name,
+    rtype: RecordType,
+) -> Result<(Answer, Answer)> {
     let questions = servers.iter().map(|server| {
         Box::pin(async move {
             let (a, b) =
-                join(world.reads.ask(server, owner, rtype), world.reads.ask(server, owner, RecordType::SOA)).await;
+                join(world.reads.ask(server, owner, rtype), world.reads.ask(server, owner, RecordType::SOA))
+                    .await;
             Ok::<_, Error>((a?, b?))
         })
     });
     if servers.is_empty() {
-        return Err(Error::new(Kind::Remote, format!("ask about `{}`", text(owner)), "its zone has no name server with an address"));
+        return Err(Error::new(
+            Kind::Remote,
+            format!("ask about `{}`", text(owner)),
+            "its zone has no name server with an address",
+        ));
     }
     Ok(select_ok(questions).await?.0)
 }
@@ -101,7 +119,10 @@ fn settle(asked: &Name, owner: Name, zone: Name, via: &Zone, servers: Vec<Server
         return Err(Error::new(
             Kind::Config,
             format!("write at `{}`", text(&owner)),
-            format!("zone `{}` has `provider: none` and the name is no alias into a zone that has one", text(&via.apex)),
+            format!(
+                "zone `{}` has `provider: none` and the name is no alias into a zone that has one",
+                text(&via.apex)
+            ),
         )
         .remains("Nothing was ordered and nothing was changed.")
         .hint(format!("make `{}` a CNAME into a zone with a provider, or give this zone one", text(asked))));
@@ -110,9 +131,13 @@ fn settle(asked: &Name, owner: Name, zone: Name, via: &Zone, servers: Vec<Server
 }
 
 fn uncovered(action: String, path: &[Name]) -> Error {
-    Error::new(Kind::Config, action, format!("it leads to {}, which no zone of zones.yaml covers", chain(path)))
-        .remains("Nothing was ordered and nothing was changed.")
-        .hint("list the zone of the last name under `zones`, or mend the CNAME")
+    Error::new(
+        Kind::Config,
+        action,
+        format!("it leads to {}, which no zone of zones.yaml covers", chain(path)),
+    )
+    .remains("Nothing was ordered and nothing was changed.")
+    .hint("list the zone of the last name under `zones`, or mend the CNAME")
 }
 
 fn chain(path: &[Name]) -> String {

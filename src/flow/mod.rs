@@ -3,19 +3,20 @@
 
 pub mod account;
 pub mod apply;
+mod challenge;
 pub mod check;
 mod issue;
 mod keys;
 mod locate;
 mod observe;
+mod order;
 pub mod preview;
-pub mod status;
 mod propagation;
 mod publish;
+pub mod status;
 mod txt;
 pub mod world;
 mod zone_writer;
 
-pub use apply::{Outcome, Report};
 pub use keys::WantedKeys;
 pub use world::World;

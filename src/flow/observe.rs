@@ -15,7 +15,10 @@ use hickory_proto::rr::RecordType;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// TLSA at every owner name of a certificate, and where each lives.
-pub(super) async fn pins(world: &World, wanted: &Certificate) -> Result<(BTreeMap<String, OwnerView>, Vec<Located>)> {
+pub(super) async fn pins(
+    world: &World,
+    wanted: &Certificate,
+) -> Result<(BTreeMap<String, OwnerView>, Vec<Located>)> {
     let owners = try_join_all(wanted.tlsa.iter().map(|owner| async move {
         let located = locate(world, owner, RecordType::TLSA).await?;
         let view = owner_view(world, &located).await?;
@@ -37,7 +40,8 @@ async fn owner_view(world: &World, at: &Located) -> Result<OwnerView> {
             Ok(values) => {
                 let here: BTreeSet<SpkiDigest> = values.iter().filter_map(pin::digest_of).collect();
                 view.somewhere.extend(&here);
-                view.everywhere = if first { here } else { view.everywhere.intersection(&here).copied().collect() };
+                view.everywhere =
+                    if first { here } else { view.everywhere.intersection(&here).copied().collect() };
                 first = false;
             }
         }
@@ -60,7 +64,11 @@ async fn zone_security(world: &World, at: &Located) -> Result<Option<String>> {
 }
 
 /// What every address of every endpoint presents, against the active key.
-pub(super) async fn endpoints(world: &World, wanted: &Certificate, active: SpkiDigest) -> Result<EndpointView> {
+pub(super) async fn endpoints(
+    world: &World,
+    wanted: &Certificate,
+    active: SpkiDigest,
+) -> Result<EndpointView> {
     let Endpoints::Listed(list) = &wanted.endpoints else { return Ok(EndpointView::default()) };
     let mut view = EndpointView::default();
     let probed = join_all(list.iter().map(|e| async move { (e, world.endpoints.probe(e).await) })).await;
@@ -73,7 +81,7 @@ pub(super) async fn endpoints(world: &World, wanted: &Certificate, active: SpkiD
     Ok(view)
 }
 
-/// Every certificate that an address presents must be for the active key: senders choose the algorithm (dane.md rule 15).
+/// Every certificate that an address presents must be for the active key: senders choose the algorithm.
 fn add(view: &mut EndpointView, endpoint: &Endpoint, answers: &[Presented], active: SpkiDigest) {
     let addresses: BTreeSet<_> = answers.iter().map(|p| p.address).collect();
     for address in addresses {
@@ -84,12 +92,21 @@ fn add(view: &mut EndpointView, endpoint: &Endpoint, answers: &[Presented], acti
         for probe in here {
             match &probe.outcome {
                 Outcome::NoSuchAlgorithm => {}
-                Outcome::Failed(reason) => view.without_active.push(format!("{} at {address}: {reason}", show(endpoint))),
-                Outcome::Chain(chain) => match chain.first().and_then(|leaf| read_any(leaf).ok()).map(|(key, _)| key) {
-                    Some(key) if key == active => view.with_active += 1,
-                    Some(key) => view.without_active.push(format!("{} at {address} presents the key {key}", show(endpoint))),
-                    None => view.without_active.push(format!("{} at {address} presents no readable certificate", show(endpoint))),
-                },
+                Outcome::Failed(reason) => {
+                    view.without_active.push(format!("{} at {address}: {reason}", show(endpoint)))
+                }
+                Outcome::Chain(chain) => {
+                    match chain.first().and_then(|leaf| read_any(leaf).ok()).map(|(key, _)| key) {
+                        Some(key) if key == active => view.with_active += 1,
+                        Some(key) => view
+                            .without_active
+                            .push(format!("{} at {address} presents the key {key}", show(endpoint))),
+                        None => view.without_active.push(format!(
+                            "{} at {address} presents no readable certificate",
+                            show(endpoint)
+                        )),
+                    }
+                }
             }
         }
     }

@@ -1,29 +1,16 @@
 //! What `apply` would do, without doing it: the same plan, driven by reads only. Steps that would change something are
 //! told and taken for done.
 
-use crate::error::{Error, Result};
+use crate::clock::minute;
+use crate::error::Result;
 use crate::flow::keys::{self, WantedKeys};
 use crate::flow::world::World;
 use crate::flow::{apply, observe};
 use crate::model::desired::Certificate;
-use crate::model::document::Installed;
-use crate::model::plan::{Observed, Reason, Step, plan};
+use crate::model::document::{Document, Installed, PinRecord};
+use crate::model::outcome::Preview;
+use crate::model::plan::{Observed, Reason, Step, Wanted, pinned_otherwise, plan, unsigned_zone};
 use jiff::Timestamp;
-
-/// One certificate's preview.
-#[derive(Debug)]
-pub struct Preview {
-    /// Its name in zones.yaml.
-    pub certificate: String,
-    /// What would change, one line each, in order; empty: all is as wanted.
-    pub changes: Vec<String>,
-    /// When something is due next, when nothing would change now.
-    pub next: Option<Timestamp>,
-    /// Why apply would stop.
-    pub stopped: Option<Error>,
-    /// What a person should know.
-    pub warnings: Vec<String>,
-}
 
 /// Looks at one certificate.
 pub async fn preview(world: &World, wanted: &Certificate) -> Preview {
@@ -44,29 +31,39 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
     let mut document = world.store.document(&certificate.name).await?;
     let mut live = world.store.live(&certificate.name).await?;
     let Some(keys) = keys::known(world, certificate, &document).await? else {
-        unmade(certificate, preview);
-        return Ok(());
+        return unmade(world, certificate, preview).await;
     };
     let wanted = apply::wanted(world, certificate, &keys);
-    let mut observed = Observed::default();
+    let mut observed =
+        Observed { lost: keys::files_lost(world, certificate, &document).await?, ..Observed::default() };
+    preview.warnings.extend(keys::lost_keys(world, certificate, &document).await?);
     let mut issued = false;
     for _ in 0..32 {
         match plan(&wanted, &document, live, &observed, world.clock.now()) {
             Step::Relink(generation) => {
-                preview.changes.push(format!("~ point `live` at generation {generation} (a run was interrupted)"));
+                preview
+                    .changes
+                    .push(format!("~ point `live` at generation {generation} (a run was interrupted)"));
                 live = Some(generation);
             }
             Step::CleanUp => {
-                preview.changes.push(format!("- {} TXT record(s) that an interrupted run left", document.owed.len()));
+                preview
+                    .changes
+                    .push(format!("- {} TXT record(s) that an interrupted run left", document.owed.len()));
                 document.owed.clear();
             }
             Step::Issue(reason) => {
-                preview.changes.push(format!("+ certificate for {} ({})", certificate.names.join(", "), because(reason)));
+                preview.changes.push(format!(
+                    "+ certificate for {} ({})",
+                    certificate.names.join(", "),
+                    reason.words()
+                ));
                 preview.changes.push(format!("    key {} (active)", keys.active));
                 document.installed = Some(taken_for_done(certificate, &keys, world.clock.now()));
                 document.order = None;
                 document.owed.clear();
                 live = Some(0);
+                observed.lost = false;
                 issued = true;
             }
             Step::Reload(_) => {
@@ -90,7 +87,9 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
                 for (owner, keys_there) in &missing {
                     for key in keys_there {
                         let role = if *key == keys.active { "active" } else { "backup" };
-                        let after = if issued && certificate.endpoints != crate::model::desired::Endpoints::Unchecked {
+                        let after = if issued
+                            && certificate.endpoints != crate::model::desired::Endpoints::Unchecked
+                        {
                             ", once every endpoint presents the active key"
                         } else {
                             ""
@@ -102,11 +101,12 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
             }
             Step::RecordSeen(_) => return Ok(()),
             Step::Wait(until, why) => {
-                preview.changes.push(format!("… nothing before {until}: {why}"));
+                preview.changes.push(format!("… nothing before {}: {why}", minute(until)));
                 return Ok(());
             }
             Step::Refuse(refusal) => return Err(apply::refused(refusal)),
             Step::Nothing(until) => {
+                preview.warnings.extend(left_over(&wanted, &document));
                 preview.next = preview.changes.is_empty().then_some(until);
                 return Ok(());
             }
@@ -116,22 +116,41 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
 }
 
 /// danesmith would make the keys; their digests are not known yet.
-fn unmade(certificate: &Certificate, preview: &mut Preview) {
+async fn unmade(world: &World, certificate: &Certificate, preview: &mut Preview) -> Result<()> {
+    let (views, _) = observe::pins(world, certificate).await?;
+    if let Some(refusal) = pinned_otherwise(None, &views) {
+        return Err(apply::refused(refusal));
+    }
+    let unsigned_ok = apply::unsigned_ok(world, certificate);
+    let unsigned = unsigned_zone(&unsigned_ok, &views);
     preview.changes.push("+ active and backup key".into());
-    preview.changes.push(format!("+ certificate for {} ({})", certificate.names.join(", "), because(Reason::First)));
+    preview.changes.push(format!(
+        "+ certificate for {} ({})",
+        certificate.names.join(", "),
+        Reason::First.words()
+    ));
+    if let Some(refusal) = unsigned {
+        return Err(apply::refused(refusal));
+    }
     for owner in &certificate.tlsa {
         preview.changes.push(format!("+ {owner} TLSA 3 1 1 of the active and of the backup key"));
     }
+    Ok(())
 }
 
-fn because(reason: Reason) -> &'static str {
-    match reason {
-        Reason::First => "there is none yet",
-        Reason::Resume => "an order of an interrupted run is finished",
-        Reason::NamesChanged => "its names changed",
-        Reason::KeyChanged => "its key changed",
-        Reason::Due => "renewal is due",
-    }
+/// Pins of ours that zones.yaml wants no more: they stay, and their keys should be kept as long as they do.
+fn left_over(wanted: &Wanted, document: &Document) -> Vec<String> {
+    let unwanted = |p: &&PinRecord| {
+        !wanted.owners.contains(&p.owner) || (p.spki != wanted.active && Some(p.spki) != wanted.backup)
+    };
+    let tell = |p: &PinRecord| {
+        let owner = p.owner.trim_end_matches('.');
+        format!(
+            "TLSA 3 1 1 {} at {owner} was published by danesmith and is not in zones.yaml now; it stays",
+            p.spki
+        )
+    };
+    document.pins.iter().filter(unwanted).map(tell).collect()
 }
 
 fn taken_for_done(certificate: &Certificate, keys: &WantedKeys, now: Timestamp) -> Installed {

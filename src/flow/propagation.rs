@@ -10,11 +10,11 @@ use futures_util::future::join_all;
 use hickory_proto::rr::{Name, RData, RecordType};
 use std::time::Duration;
 
-/// First pause between two looks at a server; it grows by a half up to [`LONGEST`].
+/// Shortest pause between two looks at a server, and how it grows: a tenth of the time spent waiting, so that no more
+/// than a tenth is lost.
 const SHORTEST: Duration = Duration::from_millis(15);
 /// Longest pause between two looks.
 const LONGEST: Duration = Duration::from_millis(500);
-
 
 /// Values that every server of a located name must have.
 pub(super) struct Expected<'a> {
@@ -35,12 +35,16 @@ pub(super) async fn wait(world: &World, expected: &[Expected<'_>], deadline: Dur
             }
         }
     }
-    let late: Vec<String> =
-        join_all(jobs.iter().map(|(server, of)| wait_for(world, server, of, until))).await.into_iter().flatten().collect();
+    let late: Vec<String> = join_all(jobs.iter().map(|(server, of)| wait_for(world, server, of, until)))
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
     if late.is_empty() {
         return Ok(());
     }
-    let names: Vec<_> = expected.iter().take(3).map(|e| format!("{} at `{}`", e.rtype, text(&e.at.owner))).collect();
+    let names: Vec<_> =
+        expected.iter().take(3).map(|e| format!("{} at `{}`", e.rtype, text(&e.at.owner))).collect();
     Err(Error::new(
         Kind::Remote,
         format!("see {} on every authoritative server within {} s", names.join(", "), deadline.as_secs()),
@@ -60,7 +64,7 @@ async fn wait_for(world: &World, server: &Server, of: &[&Expected<'_>], until: D
 }
 
 async fn watch(world: &World, server: &Server, e: &Expected<'_>, until: Duration) -> Option<String> {
-    let mut pause = SHORTEST;
+    let began = world.clock.elapsed();
     loop {
         let answer = world.reads.ask(server, &e.at.owner, e.rtype).await;
         let last = match &answer {
@@ -68,11 +72,12 @@ async fn watch(world: &World, server: &Server, e: &Expected<'_>, until: Duration
             Ok(a) => format!("still without it (it has {} value(s) there)", a.values.len()),
             Err(error) => error.cause.clone(),
         };
-        if world.clock.elapsed() + pause > until {
+        let now = world.clock.elapsed();
+        let pause = (now.saturating_sub(began) / 10).clamp(SHORTEST, LONGEST);
+        if now + pause > until {
             return Some(format!("{} ({}): {last}", server.name, server.address));
         }
         world.clock.sleep(pause).await;
-        pause = (pause * 3 / 2).min(LONGEST);
     }
 }
 
@@ -81,7 +86,11 @@ fn has_all(there: &[RData], wanted: &[RData]) -> bool {
 }
 
 /// What every server of a located name holds now: values, or why it did not answer.
-pub(super) async fn snapshot(world: &World, at: &Located, rtype: RecordType) -> Vec<(Server, Result<Vec<RData>>)> {
+pub(super) async fn snapshot(
+    world: &World,
+    at: &Located,
+    rtype: RecordType,
+) -> Vec<(Server, Result<Vec<RData>>)> {
     join_all(at.servers.iter().map(|server| async move {
         let values = world.reads.ask(server, &at.owner, rtype).await.map(|a| a.values);
         (server.clone(), values)
@@ -91,7 +100,8 @@ pub(super) async fn snapshot(world: &World, at: &Located, rtype: RecordType) -> 
 
 /// A name from zones.yaml, the CA or our state, in A-labels (`Name::to_ascii`); all were checked, so a failure is ours.
 pub(super) fn name(text: &str) -> Result<Name> {
-    let mut name = Name::from_ascii(text).map_err(|e| Error::new(Kind::Internal, format!("read the name `{text}`"), e))?;
+    let mut name = Name::from_ascii(text)
+        .map_err(|e| Error::new(Kind::Internal, format!("read the name `{text}`"), e))?;
     name.set_fqdn(true);
     Ok(name.to_lowercase())
 }

@@ -34,9 +34,14 @@ pub(super) async fn publish(
     working.step(world, "waiting for every name server to have the TLSA records");
     let expected: Vec<_> = targets
         .iter()
-        .map(|(_, at, keys)| Expected { at, rtype: RecordType::TLSA, values: keys.iter().map(|k| pin::tlsa(*k)).collect() })
+        .map(|(_, at, keys)| Expected {
+            at,
+            rtype: RecordType::TLSA,
+            values: keys.iter().map(|k| pin::tlsa(*k)).collect(),
+        })
         .collect();
-    let patience = targets.iter().filter_map(|(_, at, _)| world.zone_of(&at.via)).map(|z| z.propagation).max();
+    let patience =
+        targets.iter().filter_map(|(_, at, _)| world.zone_of(&at.via)).map(|z| z.propagation).max();
     wait(world, &expected, patience.unwrap_or_default()).await?;
 
     for (owner, keys) in missing {
@@ -45,7 +50,7 @@ pub(super) async fn publish(
         }
     }
     let seen: Vec<_> = missing.iter().flat_map(|(o, keys)| keys.iter().map(|k| (o.clone(), *k))).collect();
-    // dane.md rule 3: the clock of a pin starts when the last server was seen to have it, so: after the waiting.
+    // ARCHITECTURE.md, "Rules of pins": the clock of a pin starts when the last server was seen to have it, so: after the waiting.
     record_seen(world, working, &seen, world.clock.now()).await
 }
 
@@ -96,7 +101,9 @@ async fn write(world: &World, targets: &[(&String, &Located, &Vec<SpkiDigest>)])
         let changes = zones.entry((at.via.clone(), at.zone.clone())).or_default();
         let add: Vec<RData> = keys.iter().map(|k| pin::tlsa(*k)).collect();
         match changes.iter_mut().find(|c| c.name == at.owner) {
-            Some(change) => change.add.extend(add.into_iter().filter(|v| !change.add.contains(v)).collect::<Vec<_>>()),
+            Some(change) => {
+                change.add.extend(add.into_iter().filter(|v| !change.add.contains(v)).collect::<Vec<_>>())
+            }
             None => changes.push(Change {
                 name: at.owner.clone(),
                 rtype: RecordType::TLSA,
@@ -106,9 +113,11 @@ async fn write(world: &World, targets: &[(&String, &Located, &Vec<SpkiDigest>)])
             }),
         }
     }
-    try_join_all(zones.into_iter().map(|((via, zone), changes)| async move {
-        world.writer(&via)?.apply(&zone, changes).await
-    }))
+    try_join_all(
+        zones
+            .into_iter()
+            .map(|((via, zone), changes)| async move { world.writer(&via)?.apply(&zone, changes).await }),
+    )
     .await
     .map(|_| ())
 }

@@ -1,31 +1,12 @@
 //! What the state directory knows of a certificate, and what `apply` would begin with.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flow::world::World;
 use crate::flow::{apply, keys};
 use crate::model::desired::Certificate;
 use crate::model::document::Document;
-use crate::model::key::SpkiDigest;
-use crate::model::plan::{Observed, Step, plan};
-use std::path::PathBuf;
-
-/// One certificate's durable facts.
-pub struct Facts {
-    /// Its name in zones.yaml.
-    pub certificate: String,
-    /// Its identifiers.
-    pub names: Vec<String>,
-    /// The state document.
-    pub document: Document,
-    /// Active and backup key, when known.
-    pub keys: Option<(SpkiDigest, Option<SpkiDigest>)>,
-    /// What `apply` would begin with.
-    pub next: Option<Step>,
-    /// Where the installed files are.
-    pub live: PathBuf,
-    /// Why the keys could not be read.
-    pub trouble: Option<Error>,
-}
+use crate::model::outcome::Facts;
+use crate::model::plan::{Observed, OwnerView, Wanted, plan};
 
 /// Reads the document; asks nobody.
 pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
@@ -35,9 +16,10 @@ pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
         Ok(keys) => (keys, None),
         Err(e) => (None, Some(e)),
     };
+    let lost = keys::files_lost(world, certificate, &document).await?;
     let next = keys.map(|keys| {
         let wanted = apply::wanted(world, certificate, &keys);
-        plan(&wanted, &document, live, &Observed::default(), world.clock.now())
+        plan(&wanted, &document, live, &as_recorded(&wanted, &document, lost), world.clock.now())
     });
     Ok(Facts {
         certificate: certificate.name.clone(),
@@ -48,4 +30,18 @@ pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
         document,
         trouble,
     })
+}
+
+/// Nobody is asked: the pins are taken to be where they were last seen.
+fn as_recorded(wanted: &Wanted, document: &Document, lost: bool) -> Observed {
+    let view = |owner: &String| {
+        let seen = document.pins.iter().filter(|p| p.owner == *owner && p.seen_everywhere.is_some());
+        let everywhere: std::collections::BTreeSet<_> = seen.map(|p| p.spki).collect();
+        OwnerView { somewhere: everywhere.clone(), everywhere, ..OwnerView::default() }
+    };
+    Observed {
+        pins: Some(wanted.owners.iter().map(|o| (o.clone(), view(o))).collect()),
+        endpoints: None,
+        lost,
+    }
 }

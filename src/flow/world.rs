@@ -34,22 +34,9 @@ pub trait Progress: Send + Sync {
     fn step(&self, certificate: &str, step: &str);
 }
 
-/// All effects of a run, and what is shared between its certificates.
+/// One run: its effects (reached as `world.clock`, `world.reads`, …) and what is shared between its certificates.
 pub struct World {
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Questions to name servers.
-    pub reads: Arc<dyn Reads>,
-    /// Durable state.
-    pub store: Arc<dyn Store>,
-    /// Probes.
-    pub endpoints: Arc<dyn Endpoints>,
-    /// Reload commands.
-    pub hooks: Arc<dyn Hooks>,
-    /// CAs and providers.
-    pub open: Arc<dyn Open>,
-    /// Progress.
-    pub progress: Arc<dyn Progress>,
+    effects: Effects,
     desired: Arc<Desired>,
     cas: BTreeMap<String, OnceCell<Arc<dyn Ca>>>,
     writers: BTreeMap<Name, ZoneWriter>,
@@ -75,30 +62,29 @@ pub struct Effects {
     pub progress: Arc<dyn Progress>,
 }
 
+impl std::ops::Deref for World {
+    type Target = Effects;
+
+    fn deref(&self) -> &Effects {
+        &self.effects
+    }
+}
+
 impl World {
     /// A world for one run over `desired`; `memory` is what earlier runs left.
     pub fn new(desired: Arc<Desired>, effects: Effects, memory: Memory) -> World {
-        let Effects { clock, reads, store, endpoints, hooks, open, progress } = effects;
         let cas = desired.accounts.keys().map(|name| (name.clone(), OnceCell::new())).collect();
         let writers = desired
             .zones
             .values()
-            .filter_map(|z| Some((z.apex.clone(), ZoneWriter::new(z.provider.clone()?, open.clone(), clock.clone()))))
+            .filter_map(|z| {
+                Some((
+                    z.apex.clone(),
+                    ZoneWriter::new(z.provider.clone()?, effects.open.clone(), effects.clock.clone()),
+                ))
+            })
             .collect();
-        World {
-            clock,
-            reads,
-            store,
-            endpoints,
-            hooks,
-            open,
-            progress,
-            desired,
-            cas,
-            writers,
-            servers: Mutex::default(),
-            memory: Mutex::new(memory),
-        }
+        World { effects, desired, cas, writers, servers: Mutex::default(), memory: Mutex::new(memory) }
     }
 
     /// What zones.yaml says.

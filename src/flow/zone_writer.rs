@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::flow::world::Open;
 use danesmith_providers::{Applied, Change, Class, Provider};
+use futures_util::future::join_all;
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -85,6 +86,24 @@ impl ZoneWriter {
         })
     }
 
+    /// Looks at what is going to change, signed: it opens the connection while the CA is still being dialled, and the
+    /// change itself can then go without another look. Only refused credentials are an error, everything else shows when
+    /// we write.
+    pub(super) async fn look_ahead(&self, zone: &Name, targets: &[(Name, RecordType)]) -> Result<()> {
+        let provider = self.provider().await?;
+        let looks = targets.iter().map(|(owner, rtype)| provider.list(zone, owner, *rtype));
+        for (look, (owner, rtype)) in join_all(looks).await.into_iter().zip(targets) {
+            if let Err(e) = look
+                && e.class == Class::Auth
+            {
+                let error =
+                    self.tell(&format!("read {rtype} at `{}`", text(owner)), zone, provider.as_ref(), e);
+                return Err(error.remains("Nothing was ordered and nothing was changed."));
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the changes, together with those that other certificates hand in meanwhile.
     pub(super) async fn apply(&self, zone: &Name, changes: Vec<Change>) -> Result<Applied> {
         let what: Vec<_> = changes.iter().map(|c| format!("{} at `{}`", c.rtype, text(&c.name))).collect();
@@ -126,12 +145,24 @@ impl ZoneWriter {
         for pending in all {
             zones.entry(pending.zone.clone()).or_default().push(pending);
         }
-        let writes = zones.into_iter().map(|(zone, group)| async move { write_zone(provider, &zone, group).await });
-        futures_util::future::join_all(writes).await;
+        let writes =
+            zones.into_iter().map(|(zone, group)| async move { write_zone(provider, &zone, group).await });
+        join_all(writes).await;
     }
 
-    fn tell(&self, action: &str, zone: &Name, provider: &dyn Provider, e: danesmith_providers::Error) -> Error {
-        let place = format!("{action} (zone `{}`, provider `{}`: {})", text(zone), self.provider_name, provider.describe());
+    fn tell(
+        &self,
+        action: &str,
+        zone: &Name,
+        provider: &dyn Provider,
+        e: danesmith_providers::Error,
+    ) -> Error {
+        let place = format!(
+            "{action} (zone `{}`, provider `{}`: {})",
+            text(zone),
+            self.provider_name,
+            provider.describe()
+        );
         let kind = match e.class {
             Class::Auth => Kind::Credentials,
             Class::Unsupported => Kind::Config,
@@ -163,7 +194,8 @@ fn merge(changes: impl Iterator<Item = Change>) -> Vec<Change> {
             None => merged.push(change),
             Some(m) => {
                 m.add.extend(change.add.into_iter().filter(|v| !m.add.contains(v)).collect::<Vec<_>>());
-                m.remove.extend(change.remove.into_iter().filter(|v| !m.remove.contains(v)).collect::<Vec<_>>());
+                m.remove
+                    .extend(change.remove.into_iter().filter(|v| !m.remove.contains(v)).collect::<Vec<_>>());
             }
         }
     }

@@ -1,10 +1,10 @@
 //! The one place that decides what happens next to a certificate. Pure: what is wanted, what is durable, what was seen
 //! and the time go in, one step comes out. The executor performs it, records it, looks again and asks again.
 
+use crate::model::desired::Renew;
 use crate::model::document::Document;
 use crate::model::key::SpkiDigest;
 use crate::model::renewal;
-use crate::model::desired::Renew;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +43,8 @@ pub struct Observed {
     pub pins: Option<BTreeMap<String, OwnerView>>,
     /// What the endpoints present.
     pub endpoints: Option<EndpointView>,
+    /// The installed files are gone from the state directory.
+    pub lost: bool,
 }
 
 /// What the authoritative servers hold at one TLSA owner name.
@@ -107,8 +109,24 @@ pub enum Reason {
     NamesChanged,
     /// The active key is another one, and nothing pins the former.
     KeyChanged,
+    /// Somebody deleted the installed files.
+    Lost,
     /// Its time has come.
     Due,
+}
+
+impl Reason {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Reason::First => "there is none yet",
+            Reason::Resume => "an order of an interrupted run is finished",
+            Reason::NamesChanged => "its names changed",
+            Reason::KeyChanged => "its key changed",
+            Reason::Lost => "its installed files are gone",
+            Reason::Due => "renewal is due",
+        }
+    }
 }
 
 /// Why a step is refused.
@@ -125,13 +143,20 @@ pub struct Refusal {
 }
 
 /// Says which step comes next. `live` is the generation that `live` points to.
-pub fn plan(wanted: &Wanted, durable: &Document, live: Option<u64>, observed: &Observed, now: Timestamp) -> Step {
+pub fn plan(
+    wanted: &Wanted,
+    durable: &Document,
+    live: Option<u64>,
+    observed: &Observed,
+    now: Timestamp,
+) -> Step {
     if let Some(installed) = &durable.installed
         && live != Some(installed.generation)
+        && !observed.lost
     {
         return Step::Relink(installed.generation);
     }
-    if let Some(step) = certificate(wanted, durable, now) {
+    if let Some(step) = certificate(wanted, durable, observed, now) {
         return step;
     }
     if !durable.owed.is_empty() {
@@ -147,8 +172,8 @@ pub fn plan(wanted: &Wanted, durable: &Document, live: Option<u64>, observed: &O
 }
 
 /// Issuing: an order in flight is finished first, whatever else is due.
-fn certificate(wanted: &Wanted, durable: &Document, now: Timestamp) -> Option<Step> {
-    let reason = issue_reason(wanted, durable, now)?;
+fn certificate(wanted: &Wanted, durable: &Document, observed: &Observed, now: Timestamp) -> Option<Step> {
+    let reason = issue_reason(wanted, durable, observed.lost, now)?;
     if reason == Reason::KeyChanged && !durable.pins.is_empty() {
         return Some(Step::Refuse(unpinned_switch(wanted, durable)));
     }
@@ -156,16 +181,45 @@ fn certificate(wanted: &Wanted, durable: &Document, now: Timestamp) -> Option<St
         let why = format!("{} attempt(s) failed, the last because: {}", failures.count, failures.last);
         return Some(Step::Wait(failures.not_before, why));
     }
+    // A key that was never installed may meet pins that our state does not know of: those of an earlier setup, or of a
+    // state directory that was lost.
+    let served = durable.installed.as_ref().is_some_and(|i| i.spki == wanted.active);
+    if !served && !wanted.owners.is_empty() {
+        let Some(views) = &observed.pins else { return Some(Step::ObservePins) };
+        if let Some(refusal) = pinned_otherwise(Some(wanted.active), views) {
+            return Some(Step::Refuse(refusal));
+        }
+    }
     Some(Step::Issue(reason))
 }
 
-fn issue_reason(wanted: &Wanted, durable: &Document, now: Timestamp) -> Option<Reason> {
+/// Where there are pins, but none for this key (`None`: a key yet to be made), serving it would stop mail (RFC 7671
+/// §8.1).
+pub fn pinned_otherwise(active: Option<SpkiDigest>, views: &BTreeMap<String, OwnerView>) -> Option<Refusal> {
+    let unpinned = |view: &OwnerView| active.is_none_or(|key| !view.everywhere.contains(&key));
+    let (owner, view) = views.iter().find(|(_, view)| !view.somewhere.is_empty() && unpinned(view))?;
+    let there: Vec<_> = view.somewhere.iter().map(SpkiDigest::to_string).collect();
+    let ours = active.map_or_else(|| "a new key".to_owned(), |key| format!("the active key {key}"));
+    let owner = owner.trim_end_matches('.');
+    Some(Refusal {
+        action: format!("get a certificate for {ours}"),
+        cause: format!("TLSA at `{owner}` pins other keys only ({})", there.join(", ")),
+        remains: "Mail is safe: nothing was ordered, no TLSA record was changed.".into(),
+        hint: "if the state directory was lost, restore it from a backup; else give the key that the server presents \
+               now as `active`, or publish the active key's record beside those that are there, wait two TTLs, and \
+               run again"
+            .into(),
+    })
+}
+
+fn issue_reason(wanted: &Wanted, durable: &Document, lost: bool, now: Timestamp) -> Option<Reason> {
     let resumable =
         durable.order.as_ref().is_some_and(|o| o.names == wanted.names && o.spki == wanted.active);
     let fresh = match &durable.installed {
         None => Some(Reason::First),
         Some(i) if i.spki != wanted.active => Some(Reason::KeyChanged),
         Some(i) if i.names != wanted.names => Some(Reason::NamesChanged),
+        Some(_) if lost => Some(Reason::Lost),
         Some(i) if renewal::due(i, wanted.renew) <= now => Some(Reason::Due),
         Some(_) => None,
     };
@@ -176,7 +230,7 @@ fn issue_reason(wanted: &Wanted, durable: &Document, now: Timestamp) -> Option<R
     fresh
 }
 
-/// dane.md rule 3: a key is served only after its pin is ripe. Another active key without a rotation would be served
+/// ARCHITECTURE.md, "Rules of pins": a key is served only after its pin is ripe. Another active key without a rotation would be served
 /// unpinned (RFC 7671 §8.1).
 fn unpinned_switch(wanted: &Wanted, durable: &Document) -> Refusal {
     let former = durable.installed.as_ref().map(|i| i.spki.to_string()).unwrap_or_default();
@@ -208,7 +262,10 @@ fn pins(wanted: &Wanted, durable: &Document, observed: &Observed) -> Option<Step
         let keys = [Some(wanted.active), wanted.backup];
         let missing: Vec<_> = keys.into_iter().flatten().filter(|k| !view.everywhere.contains(k)).collect();
         active_missing |= missing.contains(&wanted.active);
-        let unrecorded = keys.into_iter().flatten().filter(|k| view.everywhere.contains(k) && !recorded(durable, owner, k));
+        let unrecorded = keys
+            .into_iter()
+            .flatten()
+            .filter(|k| view.everywhere.contains(k) && !recorded(durable, owner, k));
         if view.silent.is_empty() {
             seen.extend(unrecorded.map(|k| (owner.clone(), k)));
         }
@@ -235,19 +292,30 @@ fn recorded(durable: &Document, owner: &str, key: &SpkiDigest) -> bool {
     durable.pins.iter().any(|p| p.owner == owner && p.spki == *key && p.seen_everywhere.is_some())
 }
 
+/// The first owner whose zone is not signed, unless the administrator says that it may be so.
+pub fn unsigned_zone(unsigned_ok: &BTreeSet<String>, views: &BTreeMap<String, OwnerView>) -> Option<Refusal> {
+    let mut open = views.iter().filter(|(owner, _)| !unsigned_ok.contains(*owner));
+    open.find_map(|(owner, view)| view.unsigned.as_ref().map(|reason| unsigned(owner, reason)))
+}
+
 /// RFC 7671 §2.1, RFC 7672 §2.2: senders ignore TLSA records that are not DNSSEC-secure.
 fn unsigned(owner: &str, reason: &str) -> Refusal {
     Refusal {
-        action: format!("publish TLSA at `{owner}`"),
+        action: format!("publish TLSA at `{}`", owner.trim_end_matches('.')),
         cause: format!("the zone is not secured by DNSSEC: {reason}; senders ignore such records"),
         remains: "No TLSA record was changed.".into(),
-        hint: "sign the zone and have its DS at the parent, or write `dnssec: unsigned-ok` for this zone".into(),
+        hint: "sign the zone and have its DS at the parent, or write `dnssec: unsigned-ok` for this zone"
+            .into(),
     }
 }
 
 fn not_served(wanted: &Wanted, publish: &[(String, Vec<SpkiDigest>)], view: &EndpointView) -> Refusal {
-    let owners: Vec<_> = publish.iter().map(|(o, _)| format!("`{o}`")).collect();
-    let who = if view.without_active.is_empty() { "no endpoint answered".to_owned() } else { view.without_active.join("; ") };
+    let owners: Vec<_> = publish.iter().map(|(o, _)| format!("`{}`", o.trim_end_matches('.'))).collect();
+    let who = if view.without_active.is_empty() {
+        "no endpoint answered".to_owned()
+    } else {
+        view.without_active.join("; ")
+    };
     Refusal {
         action: format!("publish TLSA at {}", owners.join(", ")),
         cause: format!("not every endpoint presents the active key {}: {who}", wanted.active),
@@ -257,3 +325,6 @@ fn not_served(wanted: &Wanted, publish: &[(String, Vec<SpkiDigest>)], view: &End
             .into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,23 +1,21 @@
 //! The result of `apply` and `plan`.
 
 use crate::error::Error;
-use crate::flow::preview::Preview;
-use crate::flow::{Outcome, Report};
+use crate::model::outcome::{Outcome, Preview, Report};
 use crate::report::Output;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// Times are shown to the minute, UTC.
-pub fn minute(at: jiff::Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
+pub use crate::clock::minute;
 
 /// `apply`: what changed, what waits, what failed.
 pub fn applied(reports: &[Report]) -> Output {
     let mut text = String::new();
     for report in reports {
         let line = match &report.outcome {
-            Outcome::Done(next) if report.changes.is_empty() => format!("nothing to do until {}", minute(*next)),
+            Outcome::Done(next) if report.changes.is_empty() => {
+                format!("nothing to do until {}", minute(*next))
+            }
             Outcome::Done(next) => format!("done; next look {}", minute(*next)),
             Outcome::Waits(until, why) => format!("waits until {}: {why}", minute(*until)),
             Outcome::Failed(e) => format!("failed: {e}"),

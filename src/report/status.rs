@@ -1,6 +1,6 @@
 //! The result of `status`: keys, pins, clocks, expiry, next step, from the state directory alone.
 
-use crate::flow::status::Facts;
+use crate::model::outcome::Facts;
 use crate::model::plan::Step;
 use crate::report::Output;
 use crate::report::apply::minute;
@@ -45,10 +45,13 @@ fn one(text: &mut String, facts: &Facts, now: Timestamp) {
             None => "not yet seen on every server".into(),
         };
         let short = &pin.spki.to_string()[..8];
-        let _ = writeln!(text, "  pin       {short}… at {}: {seen}", pin.owner.trim_end_matches('.'));
+        let left = facts.keys.is_some_and(|(active, backup)| pin.spki != active && Some(pin.spki) != backup);
+        let left = if left { " (not a key of zones.yaml now)" } else { "" };
+        let _ = writeln!(text, "  pin       {short}… at {}: {seen}{left}", pin.owner.trim_end_matches('.'));
     }
     for owed in &facts.document.owed {
-        let _ = writeln!(text, "  owed      TXT at {} is still to be removed", owed.owner.trim_end_matches('.'));
+        let _ =
+            writeln!(text, "  owed      TXT at {} is still to be removed", owed.owner.trim_end_matches('.'));
     }
     if let Some(order) = &facts.document.order {
         let _ = writeln!(text, "  order     in flight: {}", order.url);
@@ -67,9 +70,10 @@ fn describe(step: &Step) -> String {
     match step {
         Step::Relink(generation) => format!("point live at generation {generation}"),
         Step::CleanUp => "remove TXT records of an interrupted run".into(),
-        Step::Issue(reason) => format!("get a certificate ({reason:?})").to_lowercase(),
+        Step::Issue(reason) => format!("get a certificate ({})", reason.words()),
         Step::Reload(_) => "run the reload command".into(),
-        Step::ObservePins | Step::ObserveEndpoints => "look at TLSA and endpoints (`danesmith plan` does)".into(),
+        Step::ObservePins => "ask the name servers for TLSA".into(),
+        Step::ObserveEndpoints => "publish TLSA once every endpoint presents the active key".into(),
         Step::Publish(_) => "publish TLSA".into(),
         Step::RecordSeen(_) => "note since when the pins are everywhere".into(),
         Step::Wait(until, why) => format!("wait until {}: {why}", minute(*until)),

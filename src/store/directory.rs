@@ -16,6 +16,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The files of a generation; without the private key the first three.
+const PUBLIC_AND_KEY: [&str; 5] =
+    ["cert.pem", "chain.pem", "fullchain.pem", "privkey.pem", "keyandchain.pem"];
+
 /// State in a local folder. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Directory {
@@ -43,7 +47,10 @@ impl Directory {
     }
 
     /// Disk work off the event loop: twenty certificates sync their files side by side.
-    async fn work<T: Send + 'static>(&self, job: impl FnOnce(&Layout) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn work<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Layout) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let layout = self.layout.clone();
         tokio::task::spawn_blocking(move || job(&layout))
             .await
@@ -80,8 +87,11 @@ impl Store for Directory {
         self.work(move |l| {
             let Generation { number, cert, chain, key } = generation;
             let full = format!("{cert}{chain}");
-            let mut files: Vec<(&str, &[u8])> =
-                vec![("cert.pem", cert.as_bytes()), ("chain.pem", chain.as_bytes()), ("fullchain.pem", full.as_bytes())];
+            let mut files: Vec<(&str, &[u8])> = vec![
+                ("cert.pem", cert.as_bytes()),
+                ("chain.pem", chain.as_bytes()),
+                ("fullchain.pem", full.as_bytes()),
+            ];
             let together;
             if let Some(key) = &key {
                 together = Secret::joined(key, full.as_bytes());
@@ -115,10 +125,26 @@ impl Store for Directory {
             match fs::read_link(&path) {
                 Ok(target) => Ok(target.file_name().and_then(|n| n.to_str()).and_then(|n| n.parse().ok())),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(e) if e.kind() == io::ErrorKind::InvalidInput => Err(no_link(&path)),
                 Err(e) => Err(atomic::failed("read the link", &path, &e)),
             }
         })
         .await
+    }
+
+    async fn intact(&self, certificate: &str, generation: u64, with_key: bool) -> Result<bool> {
+        let name = certificate.to_owned();
+        self.work(move |l| {
+            let folder = l.generation(&name, generation);
+            let names: &[_] = if with_key { &PUBLIC_AND_KEY } else { &PUBLIC_AND_KEY[..3] };
+            Ok(names.iter().all(|n| folder.join(n).is_file()))
+        })
+        .await
+    }
+
+    async fn holds_key(&self, certificate: &str, spki: SpkiDigest) -> Result<bool> {
+        let name = certificate.to_owned();
+        self.work(move |l| Ok(l.key(&name, spki).is_file())).await
     }
 
     async fn save_key(&self, certificate: &str, spki: SpkiDigest, pem: Secret) -> Result<()> {
@@ -131,14 +157,23 @@ impl Store for Directory {
         self.work(move |l| read_secret(&l.key(&name, spki))).await
     }
 
-    async fn account(&self, directory_url: &str, name: &str) -> Result<Option<(AccountRecord, Option<Secret>)>> {
+    async fn account(
+        &self,
+        directory_url: &str,
+        name: &str,
+    ) -> Result<Option<(AccountRecord, Option<Secret>)>> {
         let (url, name) = (directory_url.to_owned(), name.to_owned());
         self.work(move |l| {
             let folder = l.account(&url, &name);
             let key = read_secret(&folder.join("key.pem"))?;
             let record = read_json(&folder.join("account.json"))?;
-            let empty =
-                AccountRecord { version: VERSION, directory_url: url, account_url: None, directory: None, fetched: None };
+            let empty = AccountRecord {
+                version: VERSION,
+                directory_url: url,
+                account_url: None,
+                directory: None,
+                fetched: None,
+            };
             Ok(if record.is_none() && key.is_none() { None } else { Some((record.unwrap_or(empty), key)) })
         })
         .await
@@ -165,8 +200,14 @@ impl Store for Directory {
 
     async fn put_memory(&self, memory: &Memory) -> Result<()> {
         let text = to_json(memory)?;
-        self.work(move |l| atomic::write(&l.memory(), &text)).await
+        self.work(move |l| atomic::write_lazily(&l.memory(), &text)).await
     }
+}
+
+fn no_link(path: &Path) -> Error {
+    Error::new(Kind::Local, format!("read the link `{}`", path.display()), "it is no symbolic link")
+        .remains("It was not touched.")
+        .hint("move it away; `danesmith apply` makes the link again")
 }
 
 /// Keeps the live generation and its predecessor; what cannot be removed now is removed next time.
@@ -182,7 +223,7 @@ fn prune(layout: &Layout, name: &str, live: u64) {
     }
 }
 
-fn save_secret(path: &PathBuf, pem: &Secret) -> Result<()> {
+fn save_secret(path: &Path, pem: &Secret) -> Result<()> {
     if let Some(folder) = path.parent() {
         atomic::folder(folder)?;
     }
@@ -211,13 +252,18 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|e| Error::new(Kind::Internal, "write a document", e))?;
+    let mut text =
+        serde_json::to_vec_pretty(value).map_err(|e| Error::new(Kind::Internal, "write a document", e))?;
     text.push(b'\n');
     Ok(text)
 }
 
 fn newer(path: &Path, version: u32) -> Error {
-    Error::new(Kind::Local, format!("read `{}`", path.display()), format!("it has format version {version}, this danesmith knows {VERSION}"))
-        .remains("Nothing was changed.")
-        .hint("use the danesmith that wrote it, or a newer one")
+    Error::new(
+        Kind::Local,
+        format!("read `{}`", path.display()),
+        format!("it has format version {version}, this danesmith knows {VERSION}"),
+    )
+    .remains("Nothing was changed.")
+    .hint("use the danesmith that wrote it, or a newer one")
 }

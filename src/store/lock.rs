@@ -24,11 +24,13 @@ impl Lock {
             .map_err(|e| atomic::failed("open the lock", path, &e))?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::new(Kind::Locked, format!("lock `{}`", path.display()), "another danesmith run holds it")
-                    .remains("Nothing was changed by this run.")
-                    .hint("wait until the other run has ended; the lock frees itself even if that run is killed"))
-            }
+            Err(TryLockError::WouldBlock) => Err(Error::new(
+                Kind::Locked,
+                format!("lock `{}`", path.display()),
+                "another danesmith run holds it",
+            )
+            .remains("Nothing was changed by this run.")
+            .hint("wait until the other run has ended; the lock frees itself even if that run is killed")),
             Err(TryLockError::Error(e)) => Err(atomic::failed("lock", path, &e)),
         }
     }

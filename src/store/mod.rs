@@ -1,7 +1,7 @@
 //! What must survive a kill: one document per certificate, immutable generations behind one symlink, keys and
 //! accounts. [`Store`] is the trait that flow speaks to; [`directory::Directory`] keeps it in a local folder.
 //!
-//! The commit order (trust.md §3 of the design): generation folder, then the document — the only commit point —, then
+//! The commit order (ARCHITECTURE.md, "What a kill can do"): generation folder, then the document — the only commit point —, then
 //! the symlink, which is derived and redone by the next run.
 
 pub mod directory;
@@ -61,12 +61,20 @@ pub trait Store: Send + Sync {
     fn live_path(&self, certificate: &str) -> std::path::PathBuf;
     /// The generation that `live` points to.
     async fn live(&self, certificate: &str) -> Result<Option<u64>>;
+    /// Whether the files of a generation are there, the key's too when `with_key`; somebody may have deleted them.
+    async fn intact(&self, certificate: &str, generation: u64, with_key: bool) -> Result<bool>;
+    /// Whether a private key of ours is there; does not read it.
+    async fn holds_key(&self, certificate: &str, spki: SpkiDigest) -> Result<bool>;
     /// Saves a private key of ours before anything uses it.
     async fn save_key(&self, certificate: &str, spki: SpkiDigest, pem: Secret) -> Result<()>;
     /// A private key of ours.
     async fn key(&self, certificate: &str, spki: SpkiDigest) -> Result<Option<Secret>>;
     /// An account by directory URL and configured name.
-    async fn account(&self, directory_url: &str, name: &str) -> Result<Option<(AccountRecord, Option<Secret>)>>;
+    async fn account(
+        &self,
+        directory_url: &str,
+        name: &str,
+    ) -> Result<Option<(AccountRecord, Option<Secret>)>>;
     /// Saves an account's key before the CA hears of it; refuses to replace one.
     async fn save_account_key(&self, directory_url: &str, name: &str, pem: Secret) -> Result<()>;
     /// Replaces the account's record.

@@ -71,7 +71,7 @@ fn words_of(schema: &serde_json::Value, words: &mut Vec<String>) {
 #[test]
 fn every_option_stands_in_the_example() {
     let mut words = Vec::new();
-    words_of(config::schema().as_value(), &mut words);
+    words_of(&config::schema(), &mut words);
     assert!(words.len() > 40, "{words:?}");
     for word in words {
         let stands = ["{", " ", "\n", "(", "{env: NAME}"]

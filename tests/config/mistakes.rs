@@ -402,12 +402,12 @@ fn rotation_is_by_hand_only() {
     small_with(
         "    keys:",
         "    rotate: {every: 1y}\n    keys:",
-        "14:13: certificates.mx.rotate: this version rotates by hand only\n  hint: write `rotate: manual` or drop the line, and run `danesmith rotate` when a key shall change",
+        "14:13: certificates.mx.rotate: this version rotates by hand only\n  hint: write `rotate: manual` or drop the line; the backup key is pinned and ready for the day",
     );
     small_with(
         "    keys:",
         "    rotate: {renewals: 4}\n    keys:",
-        "14:13: certificates.mx.rotate: this version rotates by hand only\n  hint: write `rotate: manual` or drop the line, and run `danesmith rotate` when a key shall change",
+        "14:13: certificates.mx.rotate: this version rotates by hand only\n  hint: write `rotate: manual` or drop the line; the backup key is pinned and ready for the day",
     );
 }
 
@@ -422,5 +422,16 @@ fn reload_needs_a_program() {
         "    keys:",
         "    deploy: {reload: systemctl reload postfix}\n    keys:",
         "14:22: certificates.mx.deploy.reload: must be a list, not text\n  hint: write it in [brackets]",
+    );
+}
+
+#[test]
+fn what_follows_from_a_mistake_is_not_reported_as_well() {
+    small_with("zones:", "zone:", "9:1: zone: unknown field\n  hint: did you mean `zones`?");
+    small_with("accounts:", "acounts:", "2:1: acounts: unknown field\n  hint: did you mean `accounts`?");
+    small_with(
+        "server: 192.0.2.1",
+        "server: a b",
+        "7:15: providers.home.rfc2136.server: `a b`: is not a host name: letters, digits and hyphens, dots between labels (RFC 1123 §2.1, IDNA)",
     );
 }

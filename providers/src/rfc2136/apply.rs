@@ -57,7 +57,10 @@ impl<'a> Run<'a> {
 
     /// Runs until everything stands.
     pub(super) async fn finish(mut self) -> Result<Applied, Error> {
-        self.seen = self.read().await?;
+        self.seen = match self.recent_views() {
+            Some(seen) => seen,
+            None => self.read().await?,
+        };
         loop {
             let steps = self.steps();
             if steps.is_empty() {
@@ -69,6 +72,15 @@ impl<'a> Run<'a> {
                 Written::Unknown(failure) => self.after_unknown(&failure).await?,
             }
         }
+    }
+
+    /// What was seen a moment ago, where it is known for every change and every change has something to do. "Nothing to
+    /// do" is never concluded from an old view.
+    fn recent_views(&self) -> Option<Vec<RrSet>> {
+        let taken: Vec<_> = self.changes.iter().map(|c| self.provider.take_view(&c.name, c.rtype)).collect();
+        let seen = taken.into_iter().collect::<Option<Vec<_>>>()?;
+        let writes = |(change, seen): (&Change, &RrSet)| step(change, seen, false).is_some();
+        self.changes.iter().zip(&seen).all(writes).then_some(seen)
     }
 
     fn steps(&self) -> Vec<Step> {

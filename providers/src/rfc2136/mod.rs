@@ -21,10 +21,11 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use outcome::{Failure, Story, plain};
 use ring::rand::{SecureRandom, SystemRandom};
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use transport::IfLost;
 use zeroize::Zeroizing;
 
@@ -111,10 +112,16 @@ pub struct Rfc2136 {
     link: transport::Link,
     /// Timeout of one exchange; bounds what follows an unknown outcome.
     timeout: Duration,
+    /// What `list` last saw, so that a change right after it needs no second look: the prerequisites of the UPDATE
+    /// refuse a view that has grown old, and then we look again.
+    views: Mutex<HashMap<(Name, RecordType), (Instant, RrSet)>>,
     updates: AtomicU32,
     preflights: AtomicU32,
     queries: AtomicU32,
 }
+
+/// How long a view may serve as the first guess; our choice, only to bound what is kept.
+const VIEW_LASTS: Duration = Duration::from_secs(30);
 
 impl std::fmt::Debug for Rfc2136 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -144,7 +151,8 @@ impl Rfc2136 {
         };
         let link = transport::Link::new(servers, tls, datagrams, timeout);
         let (updates, preflights, queries) = Default::default();
-        Ok(Rfc2136 { label, key, link, timeout, updates, preflights, queries })
+        let views = Mutex::default();
+        Ok(Rfc2136 { label, key, link, timeout, views, updates, preflights, queries })
     }
 
     /// How many messages were sent so far.
@@ -159,6 +167,16 @@ impl Rfc2136 {
     /// Opens the kept connection ahead of its first use; nothing to do for UDP.
     pub async fn open(&self, zone: &Name) -> Result<(), Error> {
         self.link.open().await.map_err(|failure| self.story(zone, &[]).failure(&failure))
+    }
+
+    fn views(&self) -> MutexGuard<'_, HashMap<(Name, RecordType), (Instant, RrSet)>> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A fresh view of an RRset, used up by taking it.
+    fn take_view(&self, name: &Name, rtype: RecordType) -> Option<RrSet> {
+        let (at, set) = self.views().remove(&(name.clone(), rtype))?;
+        (at.elapsed() < VIEW_LASTS).then_some(set)
     }
 
     fn story<'a>(&'a self, zone: &'a Name, targets: &[(Name, RecordType)]) -> Story<'a> {
@@ -240,7 +258,9 @@ impl Provider for Rfc2136 {
         let story = self.story(zone, &[(name.clone(), rtype)]);
         let answer = self.ask(&read::question(name, rtype)).await;
         let answer = answer.map_err(|failure| read::failure(&story, &failure))?;
-        read::rrset(&answer, &story, name, rtype)
+        let set = read::rrset(&answer, &story, name, rtype)?;
+        self.views().insert((name.clone(), rtype), (Instant::now(), set.clone()));
+        Ok(set)
     }
 
     async fn apply(&self, zone: &Name, changes: &[Change]) -> Result<Applied, Error> {

@@ -56,5 +56,5 @@ async fn noerror_without_the_records_is_no_success() {
     let forgetful = Liar::start(Lie::Honest).await; // takes every update and never holds anything
     let error = provider(forgetful.address, |_| {}).apply(&zone(), &four()).await.unwrap_err();
     assert_eq!(error.class, Class::Conflict);
-    assert!(error.message.contains("answered NOERROR, but the records are not there"), "{error}");
+    assert!(error.message.contains("answered NOERROR, but after 5 s the records are not there"), "{error}");
 }

@@ -110,7 +110,9 @@ async fn a_kept_connection_that_has_gone_stale_is_replaced() {
         provider.apply(&zone(), &four()).await.unwrap();
         server.restart();
         let more = [change(CHALLENGE, &[txt("c")], &[])];
-        assert_eq!(provider.apply(&zone(), &more).await.unwrap(), Applied { writes: 1 });
+        // The set was seen a moment ago, so the UPDATE goes first: on the dead connection it is lost and sent again.
+        assert!(provider.apply(&zone(), &more).await.unwrap().writes <= 2);
+        assert_eq!(provider.apply(&zone(), &more).await.unwrap(), Applied { writes: 0 });
         server.restart();
         provider.preflight(&zone(), &[(name(PINS), TLSA)]).await.unwrap();
     })

@@ -1,0 +1,163 @@
+//! The dns-01 challenges of an order: which must be answered, their TXT values published in one UPDATE per zone and seen
+//! on every server, all answered together. What we owe is on disk before it is published.
+
+use crate::acme::{Authorization, AuthorizationStatus, Ca, Challenge, Order};
+use crate::error::{Error, Kind, Result};
+use crate::flow::apply::Working;
+use crate::flow::locate::Located;
+use crate::flow::propagation::{Expected, wait};
+use crate::flow::txt;
+use crate::flow::world::World;
+use crate::flow::zone_writer::text;
+use crate::model::document::OwedTxt;
+use danesmith_providers::Change;
+use futures_util::future::{join_all, try_join, try_join_all};
+use hickory_proto::rr::{Name, RecordType};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A challenge that must be answered, and the owner name that its TXT value belongs to.
+pub(super) struct Pending<'a> {
+    pub(super) authorization: &'a Authorization,
+    pub(super) challenge: &'a Challenge,
+    pub(super) owner: Name,
+}
+
+pub(super) fn challenges<'a>(order: &Order, authorizations: &'a [Authorization]) -> Result<Vec<Pending<'a>>> {
+    let fail = |a: &Authorization, cause: String| {
+        Error::new(Kind::Remote, format!("prove control of `{}`", a.identifier), cause)
+    };
+    let mut pending = Vec::new();
+    for a in authorizations {
+        match a.status {
+            AuthorizationStatus::Valid => continue,
+            AuthorizationStatus::Pending => {}
+            AuthorizationStatus::Invalid | AuthorizationStatus::Gone => {
+                return Err(fail(
+                    a,
+                    a.error.clone().unwrap_or_else(|| {
+                        format!("the authorization of order {} is no longer pending", order.url)
+                    }),
+                ));
+            }
+        }
+        let challenge =
+            a.dns01.as_ref().ok_or_else(|| fail(a, "the CA offers no dns-01 challenge for it".into()))?;
+        pending.push(Pending { authorization: a, challenge, owner: txt::challenge_owner(&a.identifier)? });
+    }
+    Ok(pending)
+}
+
+/// All TXT values, one UPDATE per zone, seen on every server.
+pub(super) async fn publish(
+    world: &World,
+    working: &mut Working<'_>,
+    ca: &dyn Ca,
+    places: &BTreeMap<Name, Located>,
+    challenges: &[Pending<'_>],
+) -> Result<()> {
+    let mut values: BTreeMap<&Name, BTreeSet<String>> = BTreeMap::new();
+    for c in challenges {
+        values.entry(&c.owner).or_default().insert(ca.dns01_value(&c.challenge.token));
+    }
+    let mut targets = Vec::new();
+    for (owner, values) in values {
+        let at = places.get(owner).ok_or_else(|| {
+            Error::new(
+                Kind::Remote,
+                format!("prove control of `{}`", text(owner)),
+                "the CA asks for a name that we did not order",
+            )
+        })?;
+        targets.push((at, values));
+    }
+    let stale = std::mem::take(&mut working.document.owed);
+    owe(world, working, &targets, &stale).await?;
+    if targets.is_empty() {
+        return Ok(());
+    }
+    working.step(world, "publishing TXT and waiting for every name server to have it");
+    let expected: Vec<_> = targets
+        .iter()
+        .map(|(at, values)| Expected {
+            at,
+            rtype: RecordType::TXT,
+            values: values.iter().map(|v| txt::value(v)).collect(),
+        })
+        .collect();
+    let patience = targets.iter().filter_map(|(at, _)| world.zone_of(&at.via)).map(|z| z.propagation).max();
+    // Looking begins at once: while the writer reads its change back, the other servers may have it already.
+    try_join(write(world, &targets, &stale), wait(world, &expected, patience.unwrap_or_default()))
+        .await
+        .map(|_| ())
+}
+
+/// Order URL and TXT values on disk, in one go, before the UPDATE.
+async fn owe(
+    world: &World,
+    working: &mut Working<'_>,
+    targets: &[(&Located, BTreeSet<String>)],
+    stale: &[OwedTxt],
+) -> Result<()> {
+    working.document.owed = stale.to_vec();
+    for (at, values) in targets {
+        for value in values {
+            let owed = OwedTxt {
+                zone: at.zone.to_ascii(),
+                owner: at.owner.to_ascii(),
+                value: value.clone(),
+                via: at.via.to_ascii(),
+            };
+            if !working.document.owed.contains(&owed) {
+                working.document.owed.push(owed);
+            }
+        }
+    }
+    working.save(world).await
+}
+
+/// Adds the values; what an earlier run left at the same names goes in the same UPDATE, so that the CA sees only ours.
+async fn write(world: &World, targets: &[(&Located, BTreeSet<String>)], stale: &[OwedTxt]) -> Result<()> {
+    let mut zones: BTreeMap<(Name, Name), Vec<Change>> = BTreeMap::new();
+    for (at, values) in targets {
+        let changes = zones.entry((at.via.clone(), at.zone.clone())).or_default();
+        let add: Vec<_> = values.iter().map(|v| txt::value(v)).collect();
+        let here = at.owner.to_ascii();
+        let old = stale.iter().filter(|o| o.owner == here && !values.contains(&o.value));
+        let remove: Vec<_> = old.map(|o| txt::value(&o.value)).collect();
+        match changes.iter_mut().find(|c| c.name == at.owner) {
+            // Two names whose aliases lead to one owner share its RRset.
+            Some(change) => change.add.extend(add),
+            None => changes.push(Change {
+                name: at.owner.clone(),
+                rtype: RecordType::TXT,
+                ttl: world.zone_of(&at.via).map_or(60, |z| z.txt_ttl),
+                add,
+                remove,
+            }),
+        }
+    }
+    try_join_all(
+        zones
+            .into_iter()
+            .map(|((via, zone), changes)| async move { world.writer(&via)?.apply(&zone, changes).await }),
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(super) async fn answer(
+    world: &World,
+    working: &Working<'_>,
+    ca: &dyn Ca,
+    challenges: &[Pending<'_>],
+) -> Result<()> {
+    working.step(world, "the CA validates");
+    let answers = join_all(challenges.iter().map(|c| ca.answer(c.challenge))).await;
+    for (c, answer) in challenges.iter().zip(answers) {
+        answer.map_err(|mut e| {
+            e.action = format!("answer the challenge for `{}`: {}", c.authorization.identifier, e.action);
+            e
+        })?;
+    }
+    Ok(())
+}

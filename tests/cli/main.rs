@@ -1,0 +1,200 @@
+//! The command line as it is typed: whole outputs and exit codes, without any network.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A folder of its own for each test.
+struct Dir(PathBuf);
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How a run ended.
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Dir {
+    fn new() -> Dir {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("danesmith-cli-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Dir(path)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn run(&self, words: &[&str]) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_danesmith"));
+        command.args(words).current_dir(&self.0).stdin(Stdio::null()).env_remove("DANESMITH_CONFIG");
+        let output = command.output().unwrap();
+        Ran {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// With `--json`: exactly one document, whose exit code is that of the process.
+    fn json(&self, words: &[&str]) -> (i32, Value) {
+        let Ran { code, stdout, .. } = self.run(&[&["--json"], words].concat());
+        let document: Value =
+            serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("{words:?}: {e}: {stdout}"));
+        assert_eq!(document["version"], 1);
+        if !document["error"].is_null() {
+            assert_eq!(document["error"]["exit_code"], code, "{words:?}");
+        }
+        (code, document)
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_one_json_document_too() {
+    let dir = Dir::new();
+    let (code, document) = dir.json(&["apply", "--nope"]);
+    assert_eq!(code, 64);
+    let expected = json!({
+        "version": 1, "result": "usage", "certificates": [],
+        "error": {
+            "kind": "usage", "exit_code": 64, "action": "read the command line",
+            "cause": "unexpected argument '--nope' found", "remains": null,
+            "hints": ["danesmith help COMMAND has the options"], "retry_after_seconds": null,
+        },
+    });
+    assert_eq!(document, expected);
+    for words in [
+        &["bogus"][..],
+        &[],
+        &["keys"],
+        &["keys", "new"],
+        &["completions", "nosh"],
+        &["--color", "red", "plan"],
+    ] {
+        let (code, document) = dir.json(words);
+        assert_eq!((code, &document["result"]), (64, &json!("usage")), "{words:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_one_json_document_too() {
+    let dir = Dir::new();
+    let (code, document) = dir.json(&["--version"]);
+    let text = format!("danesmith {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        (code, document),
+        (0, json!({ "version": 1, "result": "ok", "certificates": [], "text": text }))
+    );
+    let (code, document) = dir.json(&["help", "apply"]);
+    assert_eq!(code, 0);
+    assert!(document["text"].as_str().unwrap().contains("--detailed-exitcode"));
+}
+
+#[test]
+fn a_file_named_like_the_option_asks_for_no_json() {
+    let ran = Dir::new().run(&["tlsa", "--", "--json"]);
+    let expected = "error: could not read --json: No such file or directory (os error 2)\n";
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (74, "", expected));
+}
+
+#[test]
+fn a_missing_configuration_says_how_to_begin() {
+    let ran = Dir::new().run(&["plan"]);
+    let expected = "error: could not use zones.yaml: 1 problem\n\
+                    zones.yaml: cannot be read: No such file or directory (os error 2)\n\
+                    \x20 hint: `danesmith init` writes a commented zones.yaml; `--config FILE` names another\n\
+                    \x20 Nothing was changed.\n";
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (78, "", expected));
+}
+
+#[test]
+fn a_private_key_is_never_written_to_standard_output() {
+    let dir = Dir::new();
+    let ran = dir.run(&["keys", "new", "--out", "-"]);
+    let expected = "error: could not make a key: a private key is never written to standard output\n\
+                    \x20 hint: give a file: --out mx1.key\n";
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (64, "", expected));
+    assert_eq!(std::fs::read_dir(&dir.0).unwrap().count(), 0);
+}
+
+#[test]
+fn a_configuration_without_certificates_says_so() {
+    let dir = Dir::new();
+    dir.write("zones.yaml", "version: 1\n");
+    for command in ["plan", "apply", "status"] {
+        let ran = dir.run(&[command]);
+        let expected = " WARN zones.yaml lists no certificate: there is nothing to do\n";
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", expected), "{command}");
+    }
+}
+
+const MANAGED: &str = "version: 1
+accounts: {default: {directory: letsencrypt-staging, agree_terms: true}}
+providers:
+  home: {rfc2136: {server: 192.0.2.53, tsig: {name: k, algorithm: hmac-sha256, secret: {file: tsig.secret}}}}
+zones: {example.org: {provider: home}}
+certificates:
+  mx1: {names: [mx1.example.org], keys: managed, tlsa: [_25._tcp.mx1.example.org]}
+";
+
+#[test]
+fn status_before_the_first_run_needs_no_network() {
+    let dir = Dir::new();
+    dir.write("zones.yaml", MANAGED);
+    let ran = dir.run(&["status"]);
+    let expected = "mx1\n\
+                    \x20 names     mx1.example.org\n\
+                    \x20 installed nothing yet\n\
+                    \x20 keys      none yet\n\
+                    \x20 next      make the keys, then the first certificate\n";
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, expected, ""));
+}
+
+#[test]
+fn a_certificate_that_is_not_listed_is_answered_with_those_that_are() {
+    let dir = Dir::new();
+    dir.write("zones.yaml", MANAGED);
+    for command in ["plan", "apply", "status"] {
+        let ran = dir.run(&[command, "mx2"]);
+        let expected =
+            "error: could not find certificate `mx2`: zones.yaml does not list it\n  hint: it lists: mx1\n";
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (64, "", expected), "{command}");
+    }
+}
+
+#[test]
+fn a_state_document_that_is_no_json_is_never_overwritten() {
+    let dir = Dir::new();
+    dir.write("zones.yaml", MANAGED);
+    let folder = dir.0.join("state/certificates/mx1");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("state.json"), "").unwrap();
+    for command in ["plan", "apply", "status"] {
+        let (code, document) = dir.json(&[command]);
+        assert_eq!((code, &document["result"]), (74, &json!("local")), "{command}");
+    }
+    assert_eq!(std::fs::read(folder.join("state.json")).unwrap(), b"");
+}
+
+#[test]
+fn no_output_holds_a_secret_that_was_written_into_the_configuration() {
+    let dir = Dir::new();
+    dir.write("zones.yaml", MANAGED.replace("{file: tsig.secret}", "c2VjcmV0LWNhbmFyeQ=="));
+    for words in [&["plan"][..], &["-vvv", "plan"], &["--json", "apply"]] {
+        let Ran { code, stdout, stderr } = dir.run(words);
+        assert_eq!(code, 78, "{words:?}");
+        assert!(!format!("{stdout}{stderr}").contains("c2VjcmV0LWNhbmFyeQ"), "{words:?}: {stdout}{stderr}");
+    }
+}

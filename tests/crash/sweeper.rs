@@ -1,0 +1,156 @@
+//! The sweeper of tests/tools as seen from here, and the statistics of a sweep.
+
+use crate::scene::{Scene, told};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Once;
+use std::time::Instant;
+
+/// The sweeper did what it was asked to.
+const REACHED: i32 = 0;
+/// The run made fewer calls than that.
+const NOT_REACHED: i32 = 3;
+
+/// A program of tests/tools; built when it is not there.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    static BUILD: Once = Once::new();
+    let path = Path::new(env!("CARGO_BIN_EXE_danesmith")).with_file_name(name);
+    BUILD.call_once(|| {
+        if !path.exists() {
+            build();
+        }
+    });
+    assert!(path.exists(), "{} was not built", path.display());
+    path
+}
+
+fn build() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args([
+        "build",
+        "--locked",
+        "-p",
+        "danesmith-testtools",
+        "--bins",
+    ]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    assert!(command.status().expect("cargo runs").success(), "cargo build of the test tools");
+}
+
+/// What became of one run under the sweeper.
+pub(crate) struct Run {
+    /// Did the call with the wanted number happen?
+    pub(crate) reached: bool,
+    /// `name place` of that call.
+    pub(crate) call: String,
+    /// The path of that call, or its peer.
+    pub(crate) place: String,
+    /// danesmith's exit code; `None` when it died of a signal.
+    pub(crate) code: Option<i64>,
+    /// What it said.
+    pub(crate) output: Output,
+}
+
+/// Runs `danesmith apply` under the sweeper: `mode` is for example `["kill", "17"]`.
+pub(crate) fn run(scene: &Scene, mode: &[&str]) -> Run {
+    let report = scene.lab.dir().join("sweep.json");
+    let output = sweep(scene, mode, &[OsStr::new("--report"), report.as_os_str()]);
+    let reached = match output.status.code() {
+        Some(REACHED) => true,
+        Some(NOT_REACHED) => false,
+        _ => panic!("sweeper {mode:?}: {}", told(&output)),
+    };
+    let report: Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    assert_eq!(report["timed_out"], false, "{mode:?}: {}", told(&output));
+    let place = report["call"]["place"].as_str().unwrap_or_default().to_owned();
+    let call = format!("{} {place}", report["call"]["name"].as_str().unwrap_or("no call"));
+    Run { reached, call, place, code: report["exit"]["code"].as_i64(), output }
+}
+
+/// `name place` of every call of a run that nobody disturbs.
+pub(crate) fn count(scene: &Scene, filter: &[&str]) -> Vec<String> {
+    let output = sweep(scene, &[&["count"], filter].concat(), &[]);
+    assert!(output.status.success(), "{}", told(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let report: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(report["exit"]["code"], 0, "{text}");
+    let calls = report["calls"].as_array().unwrap();
+    calls
+        .iter()
+        .map(|c| format!("{} {}", c["name"].as_str().unwrap(), c["place"].as_str().unwrap()))
+        .collect()
+}
+
+fn sweep(scene: &Scene, mode: &[&str], more: &[&OsStr]) -> Output {
+    scene.forget_dns();
+    let mut command = scene.lab.command(tool("sweeper").to_str().unwrap());
+    command.args(mode).args(more).args(["--timeout", "60", "--", env!("CARGO_BIN_EXE_danesmith"), "apply"]);
+    command.output().unwrap()
+}
+
+/// Which calls a sweep has met, for people.
+pub(crate) struct Statistics {
+    what: String,
+    begin: Instant,
+    points: usize,
+    names: BTreeMap<String, usize>,
+    kinds: BTreeSet<String>,
+}
+
+impl Statistics {
+    pub(crate) fn new(what: &str) -> Statistics {
+        let (names, kinds) = (BTreeMap::new(), BTreeSet::new());
+        Statistics { what: what.to_owned(), begin: Instant::now(), points: 0, names, kinds }
+    }
+
+    /// Counts one point.
+    pub(crate) fn add(&mut self, call: &str) {
+        self.points += 1;
+        *self.names.entry(call.split(' ').next().unwrap_or_default().to_owned()).or_default() += 1;
+        self.kinds.insert(kind(call));
+    }
+
+    /// Calls of different threads change places from run to run: was every kind of call of an undisturbed run met?
+    pub(crate) fn assert_complete(&self, calls: &[String]) {
+        let missed: BTreeSet<String> =
+            calls.iter().map(|c| kind(c)).filter(|k| !self.kinds.contains(k)).collect();
+        assert!(missed.is_empty(), "{}: never at {missed:#?}", self.what);
+    }
+
+    /// One line: points, calls, duration.
+    pub(crate) fn print(&self, note: &str) {
+        let names: Vec<_> = self.names.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        let (points, kinds, took) = (self.points, self.kinds.len(), self.begin.elapsed());
+        println!(
+            "{}: {points} points, {kinds} kinds ({}) in {took:.0?}; {note}",
+            self.what,
+            names.join(", ")
+        );
+    }
+}
+
+/// A call without what differs from run to run: the world's folder, digests.
+pub(crate) fn kind(call: &str) -> String {
+    let words = call.split(' ').map(|word| word.split_once("/state").map_or(word, |(_, below)| below));
+    let parts: Vec<String> =
+        words.map(|w| w.split('/').map(without_digest).collect::<Vec<_>>().join("/")).collect();
+    parts.join(" ")
+}
+
+fn without_digest(part: &str) -> &str {
+    let digits = part.chars().filter(char::is_ascii_hexdigit).count();
+    if digits < 16 {
+        part
+    } else if part.starts_with('.') {
+        ".#.new"
+    } else {
+        "#"
+    }
+}
