@@ -107,6 +107,14 @@ impl Site {
         self.run(&["account", "register"]).ends(0);
     }
 
+    /// After a restart.
+    pub(crate) fn wait_for_pebble(&self) {
+        crate::support::eventually(Duration::from_secs(10), "pebble answers", || {
+            let mut probe = self.lab.command("openssl");
+            probe.args(["s_client", "-connect", "127.0.0.14:14000"]).output().unwrap().status.success()
+        });
+    }
+
     pub(crate) fn live(&self, certificate: &str) -> PathBuf {
         self.lab.dir().join("state/certificates").join(certificate).join("live")
     }
