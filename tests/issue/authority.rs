@@ -44,5 +44,6 @@ fn a_ca_that_validates_slowly_is_waited_for_without_being_pestered() {
     let before = site.lab.counts();
     site.apply().ends(0);
     let requests = site.lab.counts().requests - before.requests;
-    assert!(requests <= 20, "{requests} requests");
+    // the pause grows by a quarter of the time waited: about 16 looks in 3 s, beside 10 requests of substance
+    assert!(requests <= 30, "{requests} requests");
 }
