@@ -88,8 +88,7 @@ fn no_secret_is_told_to_anyone() {
     let open = state.iter().filter(|p| p.extension().is_some_and(|e| e == "json") || p.ends_with("lock"));
     let keys: Vec<&PathBuf> = state.iter().filter(|p| is_key(p)).collect();
     assert_eq!(keys.len(), 3, "account, active and backup key: {keys:?}");
-    let canary =
-        Canary::new(&lab.dir().join("tsig.secret"), &lab.dir().join("wrong.secret"), &keys, &state);
+    let canary = Canary::new(&lab.dir().join("tsig.secret"), &lab.dir().join("wrong.secret"), &keys, &state);
     assert_eq!(canary.look(&[&said].into_iter().chain(open).collect::<Vec<_>>()), (0, String::new()));
     let told_on_purpose = lab.dir().join("told");
     fs::write(&told_on_purpose, format!("the secret is {secret}")).unwrap();
