@@ -85,7 +85,7 @@ async fn find_or_register(client: &Client, account: &Account, if_unknown: IfUnkn
             format!("find account `{}` at {}", account.name, account.directory),
             "the CA does not know its key",
         )
-        .hint("register it: danesmith account register"));
+        .hint(format!("register it: danesmith account register {}", account.name)));
     }
     let eab = match &account.eab {
         Some(eab) => Some((eab.kid.as_str(), mac_key(account, &eab.hmac_key.read()?)?)),
@@ -129,7 +129,7 @@ async fn account_key(
             format!("open account `{}`", account.name),
             "it has no key yet",
         )
-        .hint("register it: danesmith account register"));
+        .hint(format!("register it: danesmith account register {}", account.name)));
     }
     let (key, pem) = AccountKey::generate()?;
     store.save_account_key(&account.directory, &account.name, Secret::new(pem.as_bytes().to_vec())).await?;

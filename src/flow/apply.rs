@@ -242,7 +242,7 @@ pub(super) fn wanted(world: &World, certificate: &Certificate, keys: &WantedKeys
         names: certificate.names.clone(),
         active: keys.active,
         backup: keys.backup,
-        owners: certificate.tlsa.iter().map(|o| o.to_string()).collect(),
+        owners: certificate.tlsa.iter().map(|o| o.to_ascii()).collect(),
         proof: if certificate.endpoints == Endpoints::Unchecked { Proof::Word } else { Proof::Probe },
         unsigned_ok: unsigned_ok(world, certificate),
         renew: certificate.renew,
@@ -254,5 +254,5 @@ pub(super) fn unsigned_ok(world: &World, certificate: &Certificate) -> BTreeSet<
     let ok = |owner: &&hickory_proto::rr::Name| {
         world.zone_of(owner).is_some_and(|z| z.dnssec == Dnssec::UnsignedOk)
     };
-    certificate.tlsa.iter().filter(ok).map(|o| o.to_string()).collect()
+    certificate.tlsa.iter().filter(ok).map(|o| o.to_ascii()).collect()
 }

@@ -102,10 +102,10 @@ async fn owe(
     for (at, values) in targets {
         for value in values {
             let owed = OwedTxt {
-                zone: at.zone.to_string(),
-                owner: at.owner.to_string(),
+                zone: at.zone.to_ascii(),
+                owner: at.owner.to_ascii(),
                 value: value.clone(),
-                via: at.via.to_string(),
+                via: at.via.to_ascii(),
             };
             if !working.document.owed.contains(&owed) {
                 working.document.owed.push(owed);
@@ -121,7 +121,7 @@ async fn write(world: &World, targets: &[(&Located, BTreeSet<String>)], stale: &
     for (at, values) in targets {
         let changes = zones.entry((at.via.clone(), at.zone.clone())).or_default();
         let add: Vec<_> = values.iter().map(|v| txt::value(v)).collect();
-        let here = at.owner.to_string();
+        let here = at.owner.to_ascii();
         let old = stale.iter().filter(|o| o.owner == here && !values.contains(&o.value));
         let remove: Vec<_> = old.map(|o| txt::value(&o.value)).collect();
         match changes.iter_mut().find(|c| c.name == at.owner) {

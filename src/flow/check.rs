@@ -25,12 +25,12 @@ pub async fn provider(world: &World, zone: &Name, marker: &str) -> Result<Vec<St
         ));
     }
     let mut seen = left_by_a_killed_check(world).await?;
-    let owner = name(&format!("_danesmith-check.{zone}"))?;
+    let owner = name(&format!("_danesmith-check.{}", zone.to_ascii()))?;
     let at = locate(world, &owner, RecordType::TXT).await?;
     seen.push(format!("the zone is `{}`; {}", text(&at.zone), servers(&at)));
 
     let writer = world.writer(&at.via)?;
-    let pins = name(&format!("_25._tcp._danesmith-check.{zone}"))?;
+    let pins = name(&format!("_25._tcp._danesmith-check.{}", zone.to_ascii()))?;
     writer.preflight(&at.zone, &[(at.owner.clone(), RecordType::TXT), (pins, RecordType::TLSA)]).await?;
     seen.push(format!(
         "{} takes TXT and TLSA changes with these credentials",
@@ -39,10 +39,10 @@ pub async fn provider(world: &World, zone: &Name, marker: &str) -> Result<Vec<St
 
     let mut document = world.store.document(OWED).await?;
     let owed = OwedTxt {
-        zone: at.zone.to_string(),
-        owner: at.owner.to_string(),
+        zone: at.zone.to_ascii(),
+        owner: at.owner.to_ascii(),
         value: format!("danesmith-check {marker}"),
-        via: at.via.to_string(),
+        via: at.via.to_ascii(),
     };
     document.owed.push(owed.clone());
     world.store.put(OWED, &document).await?;

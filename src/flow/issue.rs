@@ -96,7 +96,7 @@ async fn dial(world: &World, owners: &BTreeSet<Name>) {
 /// renewal leaves TLSA alone and must not fail over it.
 fn unpinned<'a>(working: &'a Working<'_>) -> impl Iterator<Item = &'a Name> {
     let pins = &working.document.pins;
-    working.wanted.tlsa.iter().filter(|owner| !pins.iter().any(|p| p.owner == owner.to_string()))
+    working.wanted.tlsa.iter().filter(|owner| !pins.iter().any(|p| p.owner == owner.to_ascii()))
 }
 
 /// Tests credentials that were not seen to work within the last day; opens the providers' connections in any case.

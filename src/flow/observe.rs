@@ -22,7 +22,7 @@ pub(super) async fn pins(
     let owners = try_join_all(wanted.tlsa.iter().map(|owner| async move {
         let located = locate(world, owner, RecordType::TLSA).await?;
         let view = owner_view(world, &located).await?;
-        Ok::<_, crate::error::Error>((owner.to_string(), view, located))
+        Ok::<_, crate::error::Error>((owner.to_ascii(), view, located))
     }))
     .await?;
     let located = owners.iter().map(|(_, _, l)| l.clone()).collect();

@@ -98,7 +98,7 @@ pub(super) async fn snapshot(
     .await
 }
 
-/// A name from zones.yaml or the CA; both were checked, so a failure is ours.
+/// A name from zones.yaml, the CA or our state, in A-labels (`Name::to_ascii`); all were checked, so a failure is ours.
 pub(super) fn name(text: &str) -> Result<Name> {
     let mut name = Name::from_ascii(text)
         .map_err(|e| Error::new(Kind::Internal, format!("read the name `{text}`"), e))?;

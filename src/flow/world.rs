@@ -114,7 +114,7 @@ impl World {
 
     /// The one writer of a configured zone.
     pub(super) fn writer(&self, apex: &Name) -> Result<&ZoneWriter> {
-        self.writers.get(apex).ok_or_else(|| missing("provider for zone", &apex.to_string()))
+        self.writers.get(apex).ok_or_else(|| missing("provider for zone", &apex.to_ascii()))
     }
 
     /// The servers to look at for `zone`, which the configured zone `via` covers; asked once per run.

@@ -206,9 +206,9 @@ fn merge(changes: impl Iterator<Item = Change>) -> Vec<Change> {
     merged
 }
 
-/// A name as people write it: no final dot.
+/// A name without its final dot, in A-labels: hickory shows U-labels otherwise, which no zone file takes.
 pub(super) fn text(name: &Name) -> String {
-    let mut text = name.to_string();
+    let mut text = name.to_ascii();
     if text.len() > 1 && text.ends_with('.') {
         text.pop();
     }

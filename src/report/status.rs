@@ -26,7 +26,12 @@ fn one(text: &mut String, facts: &Facts, now: Timestamp) {
         Some(i) => {
             let days = i.not_after.duration_since(now).as_hours() / 24;
             let _ = writeln!(text, "  installed serial {}, by {}", i.serial, i.issuer);
-            let _ = writeln!(text, "            valid until {} ({days} days)", minute(i.not_after));
+            let _ = match i.not_after > now {
+                true => writeln!(text, "            valid until {} ({days} days)", minute(i.not_after)),
+                false => {
+                    writeln!(text, "            EXPIRED on {} ({} days ago)", minute(i.not_after), -days)
+                }
+            };
             let _ = writeln!(text, "            {}", facts.live.display());
         }
     }
@@ -96,4 +101,47 @@ fn facts_json(facts: &Facts) -> Value {
         "next": facts.next.as_ref().map(describe),
         "error": facts.trouble.as_ref().map(crate::report::apply::error_json),
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::document::{Document, Installed};
+    use crate::model::key::SpkiDigest;
+    use crate::model::plan::Reason;
+
+    #[test]
+    fn an_expired_certificate_is_called_that() {
+        let installed = Installed {
+            generation: 1,
+            names: vec!["mx1.example.org".into()],
+            spki: SpkiDigest([1; 32]),
+            not_before: "2026-08-01T00:00:00Z".parse().unwrap(),
+            not_after: "2026-11-01T00:00:00Z".parse().unwrap(),
+            serial: "0a".into(),
+            issuer: "CN=test".into(),
+        };
+        let facts = Facts {
+            certificate: "mx1".into(),
+            names: installed.names.clone(),
+            document: Document { installed: Some(installed), ..Document::default() },
+            keys: Some((SpkiDigest([1; 32]), None)),
+            next: Some(Step::Issue(Reason::Due)),
+            live: "state/certificates/mx1/live".into(),
+            trouble: None,
+        };
+        let text = status(&[facts], "2026-11-23T12:00:00Z".parse().unwrap()).text;
+        let expected = format!(
+            "mx1\n\
+             \x20 names     mx1.example.org\n\
+             \x20 installed serial 0a, by CN=test\n\
+             \x20           EXPIRED on 2026-11-01 00:00 UTC (22 days ago)\n\
+             \x20           state/certificates/mx1/live\n\
+             \x20 active    {}\n\
+             \x20 next      get a certificate (renewal is due)\n",
+            "01".repeat(32)
+        );
+        assert_eq!(text, expected);
+    }
 }

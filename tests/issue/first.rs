@@ -39,7 +39,10 @@ fn one_run_installs_pins_and_cleans_up_and_the_next_does_nothing() {
     keys.sort();
     assert_eq!(keys.len(), 2);
     assert!(keys.contains(&site.leaf_spki("mx")));
-    assert_eq!(site.spki("pkey", site.live("mx").join("privkey.pem").to_str().unwrap()), site.leaf_spki("mx"));
+    assert_eq!(
+        site.spki("pkey", site.live("mx").join("privkey.pem").to_str().unwrap()),
+        site.leaf_spki("mx")
+    );
     for server in [BIND, KNOT] {
         assert_eq!(site.pins(server, "_25._tcp.mx1.example.test"), keys, "{server}");
     }

@@ -4,6 +4,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod account;
+mod authority;
 mod counts;
+mod credentials;
+mod deploy;
+mod endpoints;
 mod first;
+mod foreign;
+mod names;
+mod propagation;
 mod site;
+mod zones;

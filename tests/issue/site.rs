@@ -27,7 +27,10 @@ impl Run {
     fn of(output: &Output, took: Duration) -> Run {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| {
-            panic!("stdout is not one JSON document: {e}\n{}\n{stderr}", String::from_utf8_lossy(&output.stdout))
+            panic!(
+                "stdout is not one JSON document: {e}\n{}\n{stderr}",
+                String::from_utf8_lossy(&output.stdout)
+            )
         });
         Run { code: output.status.code().unwrap_or(-1), json, stderr, took }
     }
@@ -104,6 +107,14 @@ impl Site {
         self.run(&["account", "register"]).ends(0);
     }
 
+    /// After a restart.
+    pub(crate) fn wait_for_pebble(&self) {
+        crate::support::eventually(Duration::from_secs(10), "pebble answers", || {
+            let mut probe = self.lab.command("openssl");
+            probe.args(["s_client", "-connect", "127.0.0.14:14000"]).output().unwrap().status.success()
+        });
+    }
+
     pub(crate) fn live(&self, certificate: &str) -> PathBuf {
         self.lab.dir().join("state/certificates").join(certificate).join("live")
     }
@@ -119,9 +130,14 @@ impl Site {
     /// Subject alternative names of an installed certificate, sorted.
     pub(crate) fn names(&self, certificate: &str) -> Vec<String> {
         let path = self.live(certificate).join("cert.pem");
-        let text = self.lab.run("openssl", &["x509", "-noout", "-ext", "subjectAltName", "-in", path.to_str().unwrap()]);
-        let mut names: Vec<String> =
-            text.split([',', '\n']).filter_map(|p| p.trim().strip_prefix("DNS:")).map(str::to_owned).collect();
+        let text = self
+            .lab
+            .run("openssl", &["x509", "-noout", "-ext", "subjectAltName", "-in", path.to_str().unwrap()]);
+        let mut names: Vec<String> = text
+            .split([',', '\n'])
+            .filter_map(|p| p.trim().strip_prefix("DNS:"))
+            .map(str::to_owned)
+            .collect();
         names.sort();
         names
     }
@@ -147,8 +163,21 @@ impl Site {
         self.lab.run(
             "openssl",
             &[
-                "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", &key, "-out",
-                &csr, "-subj", "/", "-addext", &subject,
+                "req",
+                "-new",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-keyout",
+                &key,
+                "-out",
+                &csr,
+                "-subj",
+                "/",
+                "-addext",
+                &subject,
             ],
         );
     }
@@ -193,7 +222,8 @@ impl Site {
     pub(crate) fn rrset(&self, owner: &str, rtype: &str) -> Vec<String> {
         let at = format!("@{BIND}");
         let text = self.lab.run("dig", &["+noall", "+answer", &at, owner, rtype]);
-        let mut lines: Vec<String> = text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let mut lines: Vec<String> =
+            text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         lines.sort();
         lines
     }
@@ -206,7 +236,10 @@ impl Site {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_symlink() {
-                    found.push((path.clone(), fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()));
+                    found.push((
+                        path.clone(),
+                        fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
+                    ));
                 } else if path.is_dir() {
                     folders.push(path);
                 } else {
