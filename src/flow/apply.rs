@@ -196,6 +196,13 @@ async fn look_at_pins(world: &World, working: &mut Working<'_>, seen: &mut Seen)
             ));
         }
     }
+    let mut stopped = false;
+    for (owner, view) in &views {
+        stopped |= working.document.stop_clocks(owner, &view.everywhere);
+    }
+    if stopped {
+        working.save(world).await?;
+    }
     seen.observed.pins = Some(views);
     seen.located = located;
     Ok(())

@@ -6,6 +6,7 @@
 use crate::model::key::SpkiDigest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Format version written by this program.
 pub const VERSION: u32 = 1;
@@ -127,6 +128,18 @@ pub struct Failures {
     pub last: String,
 }
 
+impl Document {
+    /// Stops the clocks of pins that are no longer on every server; says whether anything changed. A weakening fact: it
+    /// belongs on disk before anything else is done.
+    pub fn stop_clocks(&mut self, owner: &str, everywhere: &BTreeSet<SpkiDigest>) -> bool {
+        let mut changed = false;
+        for pin in self.pins.iter_mut().filter(|p| p.owner == owner && !everywhere.contains(&p.spki)) {
+            changed |= pin.seen_everywhere.take().is_some();
+        }
+        changed
+    }
+}
+
 impl Default for Document {
     fn default() -> Self {
         Document {
@@ -139,5 +152,35 @@ impl Default for Document {
             failures: None,
             reload_owed: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_clock_of_a_pin_stops_when_a_server_no_longer_has_it() {
+        let pin = |spki| PinRecord {
+            owner: "_25._tcp.mx1.example.org.".into(),
+            spki,
+            first_published: Timestamp::UNIX_EPOCH,
+            seen_everywhere: Some(Timestamp::UNIX_EPOCH),
+        };
+        let (a, b) = (SpkiDigest([1; 32]), SpkiDigest([2; 32]));
+        let mut document = Document { pins: vec![pin(a), pin(b)], ..Document::default() };
+        let everywhere = BTreeSet::from([a]);
+        assert!(!document.stop_clocks("_465._tcp.mx1.example.org.", &everywhere));
+        assert!(document.stop_clocks("_25._tcp.mx1.example.org.", &everywhere));
+        assert_eq!(document.pins[0].seen_everywhere, Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(document.pins[1].seen_everywhere, None);
+        assert!(!document.stop_clocks("_25._tcp.mx1.example.org.", &everywhere), "said once");
+    }
+
+    #[test]
+    fn a_document_of_a_newer_danesmith_is_not_read_as_ours() {
+        let text = r#"{"version": 1, "rotation": {"phase": "deploying"}}"#;
+        assert!(serde_json::from_str::<Document>(text).unwrap_err().to_string().contains("unknown field"));
     }
 }

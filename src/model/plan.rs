@@ -230,8 +230,8 @@ fn issue_reason(wanted: &Wanted, durable: &Document, lost: bool, now: Timestamp)
     fresh
 }
 
-/// ARCHITECTURE.md, "Rules of pins": a key is served only after its pin is ripe. Another active key without a rotation would be served
-/// unpinned (RFC 7671 §8.1).
+/// ARCHITECTURE.md, "Rules of pins": a key is served only after its pin is ripe. Another active key without a rotation
+/// would be served unpinned (RFC 7671 §8.1).
 fn unpinned_switch(wanted: &Wanted, durable: &Document) -> Refusal {
     let former = durable.installed.as_ref().map(|i| i.spki.to_string()).unwrap_or_default();
     Refusal {
