@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Shortest pause between two looks at a server, and how it grows: a tenth of the time spent waiting, so that no more
 /// than a tenth is lost.
-const SHORTEST: Duration = Duration::from_millis(15);
+const SHORTEST: Duration = Duration::from_millis(20);
 /// Longest pause between two looks.
 const LONGEST: Duration = Duration::from_millis(500);
 
@@ -57,6 +57,8 @@ pub(super) async fn wait(world: &World, expected: &[Expected<'_>], deadline: Dur
 /// Watches one server: the first name until it is there (the zone's changes arrive together), then all others.
 async fn wait_for(world: &World, server: &Server, of: &[&Expected<'_>], until: Duration) -> Option<String> {
     let (first, rest) = of.split_first()?;
+    // The change is on its way; nobody can have it yet.
+    world.clock.sleep(SHORTEST).await;
     if let Some(late) = watch(world, server, first, until).await {
         return Some(late);
     }
