@@ -11,7 +11,7 @@ use crate::flow::world::World;
 use crate::flow::zone_writer::text;
 use crate::model::document::OwedTxt;
 use danesmith_providers::Change;
-use futures_util::future::{join_all, try_join, try_join_all};
+use futures_util::future::{join_all, try_join};
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -136,13 +136,7 @@ async fn write(world: &World, targets: &[(&Located, BTreeSet<String>)], stale: &
             }),
         }
     }
-    try_join_all(
-        zones
-            .into_iter()
-            .map(|((via, zone), changes)| async move { world.writer(&via)?.apply(&zone, changes).await }),
-    )
-    .await
-    .map(|_| ())
+    world.write(zones).await
 }
 
 pub(super) async fn answer(

@@ -10,7 +10,6 @@ use crate::model::document::PinRecord;
 use crate::model::key::SpkiDigest;
 use crate::model::pin;
 use danesmith_providers::Change;
-use futures_util::future::try_join_all;
 use hickory_proto::rr::{Name, RData, RecordType};
 use std::collections::BTreeMap;
 
@@ -113,11 +112,5 @@ async fn write(world: &World, targets: &[(&String, &Located, &Vec<SpkiDigest>)])
             }),
         }
     }
-    try_join_all(
-        zones
-            .into_iter()
-            .map(|((via, zone), changes)| async move { world.writer(&via)?.apply(&zone, changes).await }),
-    )
-    .await
-    .map(|_| ())
+    world.write(zones).await
 }

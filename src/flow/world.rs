@@ -11,7 +11,8 @@ use crate::model::memory::Memory;
 use crate::store::Store;
 use crate::verify::Endpoints;
 use async_trait::async_trait;
-use danesmith_providers::Provider;
+use danesmith_providers::{Change, Provider};
+use futures_util::future::try_join_all;
 use hickory_proto::rr::Name;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -115,6 +116,14 @@ impl World {
     /// The one writer of a configured zone.
     pub(super) fn writer(&self, apex: &Name) -> Result<&ZoneWriter> {
         self.writers.get(apex).ok_or_else(|| missing("provider for zone", &apex.to_ascii()))
+    }
+
+    /// Makes the changes of several zones side by side; keys are the configured zone and the zone that holds the names.
+    pub(super) async fn write(&self, zones: BTreeMap<(Name, Name), Vec<Change>>) -> Result<()> {
+        let writes = zones
+            .into_iter()
+            .map(|((via, zone), changes)| async move { self.writer(&via)?.apply(&zone, changes).await });
+        try_join_all(writes).await.map(|_| ())
     }
 
     /// The servers to look at for `zone`, which the configured zone `via` covers; asked once per run.
