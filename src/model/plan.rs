@@ -54,12 +54,32 @@ pub struct OwnerView {
     pub everywhere: BTreeSet<SpkiDigest>,
     /// 3 1 1 digests that at least one server has.
     pub somewhere: BTreeSet<SpkiDigest>,
+    /// TLSA records other than 3 1 1 that at least one server has.
+    pub others: BTreeSet<OtherTlsa>,
     /// Servers that did not answer, with the reason.
     pub silent: Vec<String>,
+    /// Servers whose answer must not be believed (bogus, signatures that end too soon, a serial that went backwards),
+    /// with the reason.
+    pub doubtful: Vec<String>,
     /// Why validating resolvers would ignore the record; `None`: the zone is signed.
     pub unsigned: Option<String>,
     /// When the round of questions began.
     pub asked_at: Option<Timestamp>,
+    /// Largest TTL of the RRset at any server, seconds; `None`: no server has records.
+    pub ttl: Option<u32>,
+    /// Earliest end of a signature over the RRset at any server.
+    pub signed_until: Option<Timestamp>,
+    /// SOA serial of the zone by server ("ns1.example.org. (192.0.2.1:53)").
+    pub serials: BTreeMap<String, u32>,
+}
+
+/// A TLSA record that is not `3 1 1`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OtherTlsa {
+    /// Certificate usage, selector, matching type (RFC 6698 §2.1).
+    pub kind: (u8, u8, u8),
+    /// Certificate association data.
+    pub data: Vec<u8>,
 }
 
 /// What the endpoints present, summed up.
