@@ -168,7 +168,7 @@ async fn act(
         }
         Step::ObserveEndpoints => {
             working.step(world, "probing the endpoints");
-            seen.observed.endpoints = Some(observe::endpoints(world, working.wanted, keys.active).await?);
+            seen.observed.endpoints = Some(observe::endpoints(world, working.wanted).await);
         }
         Step::Publish(missing) => {
             publish::publish(world, working, &seen.located, &missing).await?;

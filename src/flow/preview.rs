@@ -8,6 +8,8 @@ use crate::flow::world::World;
 use crate::flow::{apply, observe};
 use crate::model::desired::Certificate;
 use crate::model::document::{Document, Installed, PinRecord};
+use crate::model::endpoint::{Algorithm, EndpointView, Shown};
+use crate::model::key::SpkiDigest;
 use crate::model::outcome::Preview;
 use crate::model::plan::{Observed, Reason, Step, Wanted, pinned_otherwise, plan, unsigned_zone};
 use jiff::Timestamp;
@@ -77,11 +79,10 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
             }
             Step::ObserveEndpoints if issued => {
                 // What the endpoints present now says nothing about the time after the installation.
-                observed.endpoints =
-                    Some(crate::model::plan::EndpointView { with_active: 1, ..Default::default() });
+                observed.endpoints = Some(installed_everywhere(keys.active));
             }
             Step::ObserveEndpoints => {
-                observed.endpoints = Some(observe::endpoints(world, certificate, keys.active).await?);
+                observed.endpoints = Some(observe::endpoints(world, certificate).await);
             }
             Step::Publish(missing) => {
                 for (owner, keys_there) in &missing {
@@ -151,6 +152,17 @@ fn left_over(wanted: &Wanted, document: &Document) -> Vec<String> {
         )
     };
     document.pins.iter().filter(unwanted).map(tell).collect()
+}
+
+fn installed_everywhere(active: SpkiDigest) -> EndpointView {
+    let shown = Shown {
+        host: String::new(),
+        at: "every endpoint, once the certificate is installed".into(),
+        algorithm: Algorithm::Ecdsa,
+        key: active,
+        chain: Vec::new(),
+    };
+    EndpointView { shown: vec![shown], failed: Vec::new() }
 }
 
 fn taken_for_done(certificate: &Certificate, keys: &WantedKeys, now: Timestamp) -> Installed {

@@ -5,6 +5,7 @@ pub mod csr;
 mod der;
 pub mod desired;
 pub mod document;
+pub mod endpoint;
 pub mod key;
 mod key_error;
 pub mod memory;

@@ -3,6 +3,7 @@
 
 use crate::model::desired::Renew;
 use crate::model::document::Document;
+pub use crate::model::endpoint::{EndpointView, FailedProbe, Shown};
 use crate::model::key::SpkiDigest;
 use crate::model::renewal;
 use jiff::Timestamp;
@@ -80,15 +81,6 @@ pub struct OtherTlsa {
     pub kind: (u8, u8, u8),
     /// Certificate association data.
     pub data: Vec<u8>,
-}
-
-/// What the endpoints present, summed up.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EndpointView {
-    /// Addresses that present something else than the wanted key, or nothing: "192.0.2.1:25 presents 0a1b…".
-    pub without_active: Vec<String>,
-    /// How many address × algorithm probes presented the active key.
-    pub with_active: usize,
 }
 
 /// The next thing to do.
@@ -299,7 +291,7 @@ fn pins(wanted: &Wanted, durable: &Document, observed: &Observed) -> Option<Step
     if active_missing && wanted.proof == Proof::Probe {
         match &observed.endpoints {
             None => return Some(Step::ObserveEndpoints),
-            Some(view) if !view.without_active.is_empty() || view.with_active == 0 => {
+            Some(view) if !view.without(wanted.active).is_empty() || view.with(wanted.active) == 0 => {
                 return Some(Step::Refuse(not_served(wanted, &publish, view)));
             }
             Some(_) => {}
@@ -331,11 +323,8 @@ fn unsigned(owner: &str, reason: &str) -> Refusal {
 
 fn not_served(wanted: &Wanted, publish: &[(String, Vec<SpkiDigest>)], view: &EndpointView) -> Refusal {
     let owners: Vec<_> = publish.iter().map(|(o, _)| format!("`{}`", o.trim_end_matches('.'))).collect();
-    let who = if view.without_active.is_empty() {
-        "no endpoint answered".to_owned()
-    } else {
-        view.without_active.join("; ")
-    };
+    let without = view.without(wanted.active);
+    let who = if without.is_empty() { "no endpoint answered".to_owned() } else { without.join("; ") };
     Refusal {
         action: format!("publish TLSA at {}", owners.join(", ")),
         cause: format!("not every endpoint presents the active key {}: {who}", wanted.active),

@@ -67,8 +67,15 @@ fn seeing(keys: &[SpkiDigest]) -> Observed {
 }
 
 fn with_endpoints(mut observed: Observed, with_active: usize, without_active: &[&str]) -> Observed {
-    let without_active = without_active.iter().map(|s| (*s).to_owned()).collect();
-    observed.endpoints = Some(EndpointView { without_active, with_active });
+    let host = || "mx1.example.org".to_owned();
+    let shown = |at: &str, key| {
+        let (at, algorithm) = (at.to_owned(), crate::model::endpoint::Algorithm::Ecdsa);
+        Shown { host: host(), at, algorithm, key, chain: Vec::new() }
+    };
+    let active = (0..with_active).map(|_| shown("smtp://mx1:25", A));
+    let others = without_active.iter().map(|at| shown(at, C));
+    let shown = active.chain(others).collect();
+    observed.endpoints = Some(EndpointView { shown, failed: Vec::new() });
     observed
 }
 
@@ -252,8 +259,10 @@ fn active_and_backup_are_published_together_once_every_endpoint_presents_the_act
 
 #[test]
 fn one_endpoint_with_another_key_stops_the_first_publication() {
-    let observed = with_endpoints(seeing(&[]), 1, &["smtp://mx1:25 presents cc"]);
-    assert!(refused(step(&wanted(), &installed(), &observed)).cause.contains("smtp://mx1:25"));
+    let observed = with_endpoints(seeing(&[]), 1, &["smtp://mx2:25"]);
+    assert!(
+        refused(step(&wanted(), &installed(), &observed)).cause.contains("smtp://mx2:25 presents the key")
+    );
 }
 
 #[test]
