@@ -14,5 +14,6 @@ pub mod outcome;
 mod pem;
 pub mod pin;
 pub mod plan;
+pub mod policy;
 pub mod private_key;
 pub mod renewal;
