@@ -45,3 +45,9 @@ pub const TTL_RANGE: RangeInclusive<u64> = 1..=604_800;
 /// Sensible `renew.before`. Our choice: certificates live at most 398 days (CA/Browser Forum, BR 6.3.2).
 pub const RENEW_RANGE: RangeInclusive<Duration> =
     Duration::from_secs(3600)..=Duration::from_secs(398 * 86_400);
+
+/// The file with key and chain in `deploy.dir`.
+pub const CHAINS: &str = "chains.pem";
+
+/// Modes of deployed private keys: no right for others, none to write for the group.
+pub const KEY_MODES: [u32; 4] = [0o400, 0o440, 0o600, 0o640];

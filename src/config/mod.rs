@@ -5,6 +5,7 @@
 
 mod certificate;
 pub mod defaults;
+mod deploy;
 mod keys;
 mod names;
 mod problem;

@@ -5,7 +5,7 @@ use super::keys::readable;
 use super::names;
 use super::problem::{Sink, nearest, quote};
 use super::read::{At, DurationText, Map};
-use super::{CsrNames, defaults, servers, spec};
+use super::{CsrNames, defaults, deploy, servers, spec};
 use crate::model::desired::{
     Account, Desired, Dnssec, Eab, Provider, Rfc2136, Transport, TsigAlgorithm, Zone,
 };
@@ -58,7 +58,10 @@ pub(super) fn resolve(
     let providers = each(providers, sink, |_, spec, sink| provider(&spec, &context, sink));
     let zones = self::zones(&zones, &mut context, sink);
     let certificates = spec.certificates.unwrap_or(Map(Vec::new()));
-    let certificates = each(certificates, sink, |name, spec, sink| certificate(name, &spec, &context, sink));
+    let places = deploy::places(&certificates);
+    let mut certificates =
+        each(certificates, sink, |name, spec, sink| certificate(name, &spec, &context, sink));
+    deploy::share(&mut certificates, &places, sink);
     Some(Desired { state: state?, resolvers, accounts, providers, zones, certificates })
 }
 

@@ -249,8 +249,38 @@ mapping! {
 mapping! {
     /// After an installation.
     Deploy {
+        /// Folder that gets the files: `NAME/` with all of them, and `chains.pem`. Absent: servers read `live` of the
+        /// state directory.
+        dir: Option<At<String>>,
+        /// User that owns the files, by name or number; default: whoever runs danesmith.
+        owner: Option<At<String>>,
+        /// Their group, by name or number.
+        group: Option<At<String>>,
+        /// Mode of files with a private key: `"0600"` (default), `"0640"` (default with a group), `"0400"`, `"0440"`.
+        mode: Option<At<String>>,
+        /// Stable names for single files.
+        files: Option<At<DeployFiles>>,
+        /// Name of the file with key and chain; certificates with the same `dir` share it, one per key algorithm, ECDSA
+        /// first. Default `chains.pem`; `none`: no such file.
+        chains: Option<At<String>>,
         /// Argument vector to run, without a shell.
         reload: Option<At<Vec<At<String>>>>,
+    }
+}
+
+mapping! {
+    /// Names in the folder; each becomes a link to the file in `NAME/`.
+    DeployFiles {
+        /// The certificate alone.
+        cert: Option<At<String>>,
+        /// Its issuers.
+        chain: Option<At<String>>,
+        /// The certificate and its issuers.
+        fullchain: Option<At<String>>,
+        /// The private key.
+        privkey: Option<At<String>>,
+        /// The private key, the certificate and its issuers.
+        keyandchain: Option<At<String>>,
     }
 }
 

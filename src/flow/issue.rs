@@ -224,7 +224,7 @@ async fn install(
     });
     working.document.order = None;
     working.document.failures = None;
-    working.document.reload_owed = (!working.wanted.deploy.reload.is_empty()).then_some(number);
+    working.document.reload_owed = (!working.wanted.deploy.is_empty()).then_some(number);
     working.save(world).await?;
     world.store.switch(name, number).await?;
     working.live = Some(number);

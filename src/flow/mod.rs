@@ -5,6 +5,7 @@ pub mod account;
 pub mod apply;
 mod challenge;
 pub mod check;
+mod deploy;
 mod issue;
 mod keys;
 mod locate;

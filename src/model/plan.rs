@@ -92,7 +92,7 @@ pub enum Step {
     CleanUp,
     /// Get a certificate.
     Issue(Reason),
-    /// Run the reload command for this generation.
+    /// Deploy this generation and run the reload command.
     Reload(u64),
     /// Ask every authoritative server for the TLSA records.
     ObservePins,

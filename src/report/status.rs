@@ -76,7 +76,7 @@ fn describe(step: &Step) -> String {
         Step::Relink(generation) => format!("point live at generation {generation}"),
         Step::CleanUp => "remove TXT records of an interrupted run".into(),
         Step::Issue(reason) => format!("get a certificate ({})", reason.words()),
-        Step::Reload(_) => "run the reload command".into(),
+        Step::Reload(generation) => format!("deploy generation {generation} and reload the server"),
         Step::ObservePins => "ask the name servers for TLSA".into(),
         Step::ObserveEndpoints => "publish TLSA once every endpoint presents the active key".into(),
         Step::Publish(_) => "publish TLSA".into(),
