@@ -6,9 +6,8 @@ use super::names::{self, Owner};
 use super::problem::{Place, Sink, quote};
 use super::read::At;
 use super::resolve::{Context, checked, duration_in, entry_name, known, optional, texts};
-use super::{defaults, servers, spec};
-use crate::model::desired::{ActiveKey, Certificate, Endpoints, Keys, Renew, Rotate};
-use crate::model::policy::Policy;
+use super::{defaults, rotation, servers, spec};
+use crate::model::desired::{ActiveKey, Certificate, Endpoints, Keys, Renew};
 use std::collections::BTreeSet;
 
 /// Checks one certificate; `None` when it has problems that leave nothing to work with.
@@ -25,7 +24,8 @@ pub(super) fn certificate(
     let endpoints = endpoints(spec.endpoints.as_ref(), &owners, sink);
     let before = spec.renew.as_ref().and_then(|renew| renew.before.as_ref());
     let renew = optional(before, |at| duration_in(at, &defaults::RENEW_RANGE, sink).map(Renew::Before));
-    let (None | Some(spec::Rotate::Manual)) = spec.rotate; // another kind would not compile before it is handled
+    let rotate = rotation::rotate(spec.rotate.as_ref(), keys.as_ref(), sink);
+    let policy = rotation::policy(spec.rotation.as_ref(), context.policy, sink);
     let key_is_here = !matches!(&keys, Some(Keys::Own { active: ActiveKey::Csr(_), .. }));
     let deploy = deploy(name, spec.deploy.as_ref(), key_is_here, context.folder, sink);
     let account = account_of(name, spec.account.as_ref(), context, sink);
@@ -40,8 +40,8 @@ pub(super) fn certificate(
         preferred_chain: spec.preferred_chain.as_ref().map(|at| at.value.clone()),
         renew: renew?.unwrap_or(Renew::Third),
         deploy: deploy?,
-        rotate: Rotate::Manual,
-        policy: Policy::default(),
+        rotate: rotate?,
+        policy: policy?,
     })
 }
 

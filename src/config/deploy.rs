@@ -170,10 +170,7 @@ pub(super) fn share(
         if let (Some(other), Some(place)) =
             (taken.get(&(dir.clone(), file.clone())), members.first().and_then(|first| places.get(first)))
         {
-            sink.say(
-                place,
-                format!("{} would be two things in this folder: see certificate {other}", quote(file)),
-            );
+            sink.say_with(place, twice(file, other), "name them differently");
         }
         for member in members {
             let files = certificates.get_mut(member).and_then(|c| c.deploy.files.as_mut());
@@ -192,11 +189,14 @@ fn take(
     sink: &mut Sink,
 ) {
     if let Some(other) = taken.get(&at) {
-        let message = format!("{} would be two things in this folder: see certificate {other}", quote(&at.1));
-        sink.say_with(place, message, "name them differently");
+        sink.say_with(place, twice(&at.1, other), "name them differently");
         return;
     }
     taken.insert(at, name.to_owned());
+}
+
+fn twice(file: &str, other: &str) -> String {
+    format!("{} would be two things in this folder: see certificate {other}", quote(file))
 }
 
 /// A server takes one key per algorithm, and a file has one owner. Keys of the administrator's own are compared when

@@ -11,6 +11,7 @@ mod names;
 mod problem;
 mod read;
 mod resolve;
+mod rotation;
 mod schema;
 mod servers;
 mod spec;

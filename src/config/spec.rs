@@ -1,7 +1,7 @@
 //! The mirror of zones.yaml: what may stand where. Doc comments become the descriptions in `zones.schema.json`.
 
 use super::problem::Sink;
-use super::read::{At, DurationText, Fields, Map, Read, mapping, one_of};
+use super::read::{At, DurationText, Fields, Map, PeriodText, Read, mapping, one_of};
 use super::tree::{Node, Value};
 use schemars::JsonSchema;
 
@@ -22,6 +22,8 @@ mapping! {
         zones: Option<Map<Zone>>,
         /// Certificates by name; the name is a folder name in the state directory.
         certificates: Option<Map<Certificate>>,
+        /// How long a pin has to be published before its key is served; certificates may say otherwise.
+        rotation: Option<Rotation>,
     }
 }
 
@@ -158,8 +160,10 @@ mapping! {
         renew: Option<Renew>,
         /// What to do after an installation.
         deploy: Option<Deploy>,
-        /// `manual`: danesmith never changes keys by itself.
-        rotate: Option<Rotate>,
+        /// When danesmith makes the backup key the active one by itself; default `manual`: never.
+        rotate: Option<At<Rotate>>,
+        /// How long this certificate's pins have to be published before their keys are served.
+        rotation: Option<Rotation>,
     }
 }
 
@@ -288,8 +292,24 @@ mapping! {
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 pub(super) enum Rotate {
-    /// Never by itself.
+    /// Never by themselves.
     Manual,
+    /// When the active key has been served for this long, such as `1y`.
+    Every(At<PeriodText>),
+    /// After this many renewals with the same key.
+    Renewals(At<u64>),
+}
+
+mapping! {
+    /// The waiting rule: `ttls` times the largest TTL, and `slack` (RFC 7671 §8.1).
+    Rotation {
+        /// How many TTLs, 1 to 10; default 2.
+        ttls: Option<At<u64>>,
+        /// Added to that, such as `1h` (default), for servers and caches that nobody can ask.
+        slack: Option<At<DurationText>>,
+        /// Seconds; taken for the TTL while it is not known which one the records had before. Default 86400.
+        ttl_floor: Option<At<u64>>,
+    }
 }
 
 impl Read for Secret {
@@ -391,8 +411,15 @@ impl Read for Rotate {
         if matches!(&node.value, Value::Text(word) if word == "manual") {
             return Some(Rotate::Manual);
         }
-        let hint = "write `rotate: manual` or drop the line; the backup key is pinned and ready for the day";
-        sink.say_with(&node.place(path), "this version rotates by hand only", hint);
-        None
+        let Value::Map(_) = &node.value else {
+            let hint = "`manual`, `{every: 1y}` or `{renewals: 4}`";
+            sink.say_with(&node.place(path), "must say when keys change", hint);
+            return None;
+        };
+        let (kind, value, path) = one_of(node, path, &["every", "renewals"], sink)?;
+        match kind {
+            "every" => At::read(value, &path, sink).map(Rotate::Every),
+            _ => At::read(value, &path, sink).map(Rotate::Renewals),
+        }
     }
 }
