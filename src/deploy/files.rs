@@ -10,7 +10,7 @@
 //! so that every switch is one rename, and what is read through one link, or from one file, is of one generation. The
 //! digests are over what the files are made of: a look at the links tells whether all is as it should be.
 
-use super::{Deployment, ground};
+use super::{Copied, Deployment, ground};
 use crate::atomic::{self, Access};
 use crate::error::{Error, Kind, Result};
 use crate::model::desired::{Chains, Part};
@@ -40,12 +40,14 @@ pub(super) fn deployed(deployment: &Deployment) -> Result<bool> {
         return Ok(false);
     }
     let Some(chains) = &deployment.files.chains else { return Ok(true) };
-    let file = chains_target(chains, &members(&dir, chains), access);
-    Ok(points_to(&dir.join(&chains.name), &file) && ground::has(&dir.join(file), access))
+    let members = members(&dir, chains);
+    let file = chains_target(chains, &members, access);
+    Ok(members.is_empty()
+        || points_to(&dir.join(&chains.name), &file) && ground::has(&dir.join(file), access))
 }
 
 /// See [`super::Hooks::deploy`].
-pub(super) fn deploy(deployment: &Deployment) -> Result<()> {
+pub(super) fn deploy(deployment: &Deployment) -> Result<Copied> {
     let access = ground::access(&deployment.files)?;
     let dir = ground::made(&deployment.files.dir)?;
     let ours = dir.join(OURS);
@@ -71,15 +73,18 @@ pub(super) fn deploy(deployment: &Deployment) -> Result<()> {
         switch(&dir.join(link), &stable(deployment, *part))?;
     }
     prune(&ours.join(name), &[Some(&target), former.as_deref()]);
-    match &deployment.files.chains {
-        Some(chains) => combine(&dir, chains, access),
-        None => Ok(()),
+    if let Some(chains) = &deployment.files.chains {
+        combine(&dir, chains, access)?;
     }
+    Ok(what(deployment))
 }
 
 /// One file with the keys and chains of all members that are deployed: Postfix's `smtpd_tls_chain_files`.
 fn combine(dir: &Path, chains: &Chains, access: Access) -> Result<()> {
     let members = members(dir, chains);
+    if members.is_empty() {
+        return Ok(()); // no key is here any more: what stands there is a whole pair, and stays
+    }
     let target = chains_target(chains, &members, access);
     let folder = dir.join(OURS).join(&chains.name);
     not_somebody_elses(&dir.join(&chains.name), &chains.name)?;
@@ -150,12 +155,17 @@ fn access_of(part: Part, access: Access) -> Access {
 }
 
 fn parts(deployment: &Deployment) -> impl Iterator<Item = Part> + use<> {
-    let with_key = deployment.with_key;
-    Part::ALL.into_iter().filter(move |part| with_key || !part.is_secret())
+    let what = what(deployment);
+    Part::ALL.into_iter().filter(move |part| what == Copied::KeyAndChain || !part.is_secret())
+}
+
+fn what(deployment: &Deployment) -> Copied {
+    let with_key = deployment.source.join(Part::Privkey.file()).is_file();
+    if with_key { Copied::KeyAndChain } else { Copied::Chain }
 }
 
 fn target(deployment: &Deployment, access: Access) -> PathBuf {
-    let mark = digest(&format!("{}\n{access:?}\n{}", deployment.serial, deployment.with_key));
+    let mark = digest(&format!("{}\n{access:?}\n{:?}", deployment.serial, what(deployment)));
     Path::new(OURS).join(&deployment.certificate).join(format!("{}-{mark}", deployment.generation))
 }
 

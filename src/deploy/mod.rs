@@ -20,10 +20,17 @@ pub struct Deployment {
     pub serial: String,
     /// The folder with the installed files.
     pub source: PathBuf,
-    /// Whether the private key is among them.
-    pub with_key: bool,
     /// Where to, and how.
     pub files: Files,
+}
+
+/// What was there to copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    /// The private key and the chain.
+    KeyAndChain,
+    /// The chain alone: the private key is elsewhere.
+    Chain,
 }
 
 /// What a reload command is told, besides PATH.
@@ -45,7 +52,7 @@ pub trait Hooks: Send + Sync {
     /// Whether everything of this deployment stands as it should. Looks at names, owners, modes and links; opens no file.
     async fn deployed(&self, deployment: &Deployment) -> Result<bool>;
     /// Copies the files; whole pairs stand at every moment, and doing it twice is the same as once.
-    async fn deploy(&self, deployment: &Deployment) -> Result<()>;
+    async fn deploy(&self, deployment: &Deployment) -> Result<Copied>;
     /// Runs `argv` without a shell.
     async fn run(&self, argv: &[String], facts: Facts<'_>) -> Result<()>;
 }
@@ -60,7 +67,7 @@ impl Hooks for Processes {
         blocking(move || files::deployed(&deployment)).await
     }
 
-    async fn deploy(&self, deployment: &Deployment) -> Result<()> {
+    async fn deploy(&self, deployment: &Deployment) -> Result<Copied> {
         let deployment = deployment.clone();
         blocking(move || files::deploy(&deployment)).await
     }

@@ -1,8 +1,8 @@
 //! After an installation: the files go where the server reads them, then the server is told.
 
-use crate::deploy::{Deployment, Facts};
+use crate::deploy::{Copied, Deployment, Facts};
 use crate::error::Result;
-use crate::flow::apply::Working;
+use crate::flow::working::Working;
 use crate::flow::world::World;
 use crate::model::desired::Certificate;
 use crate::model::document::{Document, Installed};
@@ -36,10 +36,9 @@ pub(super) async fn deploy(world: &World, working: &mut Working<'_>, generation:
     if let Some(deployment) = deployment(world, certificate, &working.document) {
         let dir = deployment.files.dir.display().to_string();
         working.step(world, &format!("deploying to {dir}"));
-        world.hooks.deploy(&deployment).await?;
-        working.changed(match deployment.with_key {
-            true => format!("generation {generation} deployed to {dir}"),
-            false => {
+        working.changed(match world.hooks.deploy(&deployment).await? {
+            Copied::KeyAndChain => format!("generation {generation} deployed to {dir}"),
+            Copied::Chain => {
                 format!("chain of generation {generation} deployed to {dir}; its private key is elsewhere")
             }
         });
@@ -64,7 +63,6 @@ fn deployment(world: &World, certificate: &Certificate, document: &Document) -> 
         generation: *generation,
         serial: serial.clone(),
         source: world.store.live_path(&certificate.name),
-        with_key: certificate.has_private_key(),
         files,
     })
 }

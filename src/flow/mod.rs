@@ -6,6 +6,7 @@ pub mod apply;
 mod challenge;
 pub mod check;
 mod deploy;
+pub mod gone;
 mod issue;
 mod keys;
 mod locate;
@@ -14,8 +15,10 @@ mod order;
 pub mod preview;
 mod propagation;
 mod publish;
+mod rotate;
 pub mod status;
 mod txt;
+mod working;
 pub mod world;
 mod zone_writer;
 

@@ -2,12 +2,15 @@
 
 pub mod certificate;
 pub mod csr;
+pub mod dane_others;
 mod der;
 pub mod desired;
 pub mod document;
 pub mod endpoint;
+pub mod evidence;
 pub mod key;
 mod key_error;
+pub mod ledger;
 pub mod memory;
 pub mod name;
 pub mod outcome;
@@ -17,3 +20,5 @@ pub mod plan;
 pub mod policy;
 pub mod private_key;
 pub mod renewal;
+pub mod ripeness;
+pub mod rotation;
