@@ -2,6 +2,7 @@
 
 pub use crate::model::endpoint::{Endpoint, Protocol};
 use crate::model::key::SpkiDigest;
+use crate::model::policy::Policy;
 use crate::secret::SecretRef;
 use hickory_proto::rr::Name;
 use std::collections::BTreeMap;
@@ -150,8 +151,12 @@ pub struct Certificate {
     pub preferred_chain: Option<String>,
     /// When to renew.
     pub renew: Renew,
-    /// What runs after an installation.
+    /// What happens after an installation.
     pub deploy: Deploy,
+    /// When danesmith changes keys by itself.
+    pub rotate: Rotate,
+    /// How long a pin must have been published before its key is served.
+    pub policy: Policy,
 }
 
 /// Where keys come from.
@@ -215,6 +220,18 @@ pub enum Renew {
     Third,
     /// When this much time is left before notAfter.
     Before(Duration),
+}
+
+/// When danesmith makes the backup key the active one by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rotate {
+    /// Never (the default): `danesmith rotate` does it.
+    #[default]
+    Manual,
+    /// When the active key has been served for this long.
+    Every(Duration),
+    /// At the renewal after this many with the same key; at least 1.
+    Renewals(u32),
 }
 
 /// After an installation.
