@@ -77,7 +77,7 @@ accounts:
 providers:
   home: {{rfc2136: {{server: 127.0.0.11, tsig: {{name: danesmith-key, algorithm: hmac-sha256, secret: {{file: tsig.secret}}}}}}}}
 zones:
-  example.test: {{provider: home, ttl: {{tlsa: {TTL}}}}}
+  example.test: {{provider: home, ttl: {{txt: 1, tlsa: {TTL}}}}}
 certificates:
   mx:
     names: [{HOST}]
