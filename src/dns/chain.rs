@@ -2,6 +2,7 @@
 
 use super::recursive::Recursive;
 use super::transport::Asked;
+use super::uncached;
 use bytes::Bytes;
 use domain::base::iana::Rtype;
 use domain::base::{Message as WireMessage, ToName};
@@ -63,8 +64,7 @@ impl Chain {
         let end = walked.iter().filter(|at| at.zone_of(name)).max_by_key(|at| at.num_labels()).cloned()?;
         let cell = lock(&self.0.fetched).get(&(end.clone(), RecordType::DS)).cloned()?;
         let message = Message::from_vec(cell.get()?.as_ref().ok()?).ok()?;
-        let delegated = message.answers.iter().any(|record| record.record_type() == RecordType::DS);
-        (!delegated).then_some(end)
+        denies_ds(&message, RecordType::DS).then_some(end)
     }
 
     async fn fetch(&self, name: Name, rtype: RecordType) -> Fetched {
@@ -72,7 +72,10 @@ impl Chain {
         let look = || async {
             let stripped = |message: &Message| stripped(message, &name, rtype);
             let reply = self.0.recursive.ask(&name, rtype, Asked::Unchecked, stripped).await;
-            reply.map(|reply| Bytes::from(reply.wire))
+            reply.and_then(|reply| match denies_ds(&reply.message, rtype) {
+                true => uncached::wire(&reply.wire).map_err(|error| format!("DS of `{name}`: {error}")),
+                false => Ok(Bytes::from(reply.wire)),
+            })
         };
         cell.get_or_init(look).await.clone()
     }
@@ -81,6 +84,10 @@ impl Chain {
 /// The name and everything above it.
 fn ancestry(name: &Name) -> Vec<Name> {
     (0..=usize::from(name.num_labels())).map(|labels| name.trim_to(labels).to_lowercase()).collect()
+}
+
+fn denies_ds(message: &Message, rtype: RecordType) -> bool {
+    rtype == RecordType::DS && !message.answers.iter().any(|record| record.record_type() == RecordType::DS)
 }
 
 /// The root is signed: a resolver that shows its keys without signature leaves signatures out for everybody.

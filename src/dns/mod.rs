@@ -15,6 +15,7 @@ mod secure;
 mod signature;
 mod system;
 mod transport;
+mod uncached;
 mod validator;
 
 pub use anchor::TrustAnchor;

@@ -105,22 +105,29 @@ impl Era {
         let now = SystemClock::new().now();
         match state {
             ValidationState::Secure => secure_until(reply, now),
-            ValidationState::Insecure => Security::Insecure(match self.chain.end(name) {
-                Some(end) => format!("the parent of `{}` proves that it has no DS", end.to_ascii()),
-                None => {
-                    detail.unwrap_or_else(|| "its zone leaves it out of its proofs (NSEC3 opt-out)".into())
-                }
-            }),
+            ValidationState::Insecure => {
+                Security::Insecure(match owners(name, reply).iter().find_map(|name| self.chain.end(name)) {
+                    Some(end) => format!("the parent of `{}` proves that it has no DS", end.to_ascii()),
+                    None => detail
+                        .unwrap_or_else(|| "its zone leaves it out of its proofs (NSEC3 opt-out)".into()),
+                })
+            }
             ValidationState::Indeterminate => Security::Insecure("no trust anchor covers it".into()),
             ValidationState::Bogus => Security::Bogus(
                 signature::out_of_date(&reply.message, now)
-                    .or_else(|| self.chain.trouble(name))
+                    .or_else(|| owners(name, reply).iter().find_map(|name| self.chain.trouble(name)))
                     .or_else(|| signature::missing(&reply.message))
                     .or(detail)
                     .unwrap_or_else(|| "the chain of trust is broken".into()),
             ),
         }
     }
+}
+
+/// The names whose chains of trust count: aliases lead into other zones.
+fn owners(name: &Name, reply: &Reply) -> Vec<Name> {
+    let records = reply.message.answers.iter().chain(&reply.message.authorities);
+    std::iter::once(name.clone()).chain(records.map(|record| record.name.to_lowercase())).collect()
 }
 
 /// The validator's cache of good signatures forgets that they end.
