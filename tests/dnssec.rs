@@ -49,7 +49,7 @@ fn answers_are_judged_as_a_validating_resolver_would() {
     let text =
         format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
-    assert!(text.contains("test result: ok. 14 passed"), "{text}");
+    assert!(text.contains("test result: ok. 16 passed"), "{text}");
 }
 
 mod inside {
@@ -59,7 +59,13 @@ mod inside {
         mail_host,
     };
     use danesmith::error::Kind;
-    use hickory_proto::rr::{Name, RecordType};
+    use hickory_proto::dnssec::Algorithm;
+    use hickory_proto::dnssec::rdata::sig::SigInput;
+    use hickory_proto::dnssec::rdata::{DNSSECRData, RRSIG};
+    use hickory_proto::op::Message;
+    use hickory_proto::rr::rdata::TLSA;
+    use hickory_proto::rr::rdata::tlsa::{CertUsage, Matching, Selector};
+    use hickory_proto::rr::{Name, RData, Record, RecordType, SerialNumber};
     use jiff::{Timestamp, ToSpan};
     use std::path::Path;
     use std::str::FromStr;
@@ -181,6 +187,59 @@ mod inside {
         assert!(matches!(seen.security, Security::Bogus(_)), "{:?}", seen.security);
         let denied = observe(BIND, "wrongds.test.", "_26._tcp.mx1.wrongds.test.").await;
         assert!(matches!(denied.security, Security::Bogus(_)), "{:?}", denied.security);
+    }
+
+    /// Somebody on the way who sends this record, and this signature, whatever is asked.
+    async fn forger(records: Vec<Record>) -> Server {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.99:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut buffer = [0; 4096];
+            while let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
+                let mut answer = Message::from_vec(&buffer[..length]).unwrap().into_response();
+                answer.metadata.authoritative = true;
+                answer.add_answers(records.clone());
+                socket.send_to(&answer.to_vec().unwrap(), peer).await.unwrap();
+            }
+        });
+        Server { name: "forger".into(), address }
+    }
+
+    fn forged(owner: &Name) -> Record {
+        let data = TLSA::new(CertUsage::DaneEe, Selector::Spki, Matching::Sha256, vec![6; 32]);
+        Record::from_rdata(owner.clone(), 60, RData::TLSA(data))
+    }
+
+    #[tokio::test]
+    #[ignore = "runs in a world"]
+    async fn an_answer_stripped_of_its_signatures_is_bogus() {
+        let owner = name("_25._tcp.mx1.example.test.");
+        let forger = forger(vec![forged(&owner)]).await;
+        let seen = own().observe(&forger, &name("example.test."), &owner, RecordType::TLSA).await.unwrap();
+        let why = "no signature came with it, although the zone is signed".to_owned();
+        assert_eq!(seen.security, Security::Bogus(why));
+    }
+
+    #[tokio::test]
+    #[ignore = "runs in a world"]
+    async fn a_signature_of_an_unsigned_zone_does_not_make_a_forgery_merely_insecure() {
+        let owner = name("_25._tcp.mx1.example.test.");
+        let now = u32::try_from(Timestamp::now().as_second()).unwrap();
+        let input = SigInput {
+            type_covered: RecordType::TLSA,
+            algorithm: Algorithm::ECDSAP256SHA256,
+            num_labels: 5,
+            original_ttl: 60,
+            sig_expiration: SerialNumber::new(now + 3600),
+            sig_inception: SerialNumber::new(now - 3600),
+            key_tag: 1,
+            signer_name: name("unsigned.test."),
+        };
+        let signature = RData::DNSSEC(DNSSECRData::RRSIG(RRSIG::from_sig(input, vec![0; 64])));
+        let forger = forger(vec![forged(&owner), Record::from_rdata(owner.clone(), 60, signature)]).await;
+        let seen = own().observe(&forger, &name("example.test."), &owner, RecordType::TLSA).await.unwrap();
+        let Security::Bogus(why) = seen.security else { panic!("{:?}", seen.security) };
+        assert!(why.contains("claims to be by `unsigned.test.`"), "{why}");
     }
 
     #[tokio::test]
