@@ -20,6 +20,9 @@ use tokio::sync::OnceCell;
 /// A fetched answer, or why there is none.
 type Fetched = Result<Bytes, String>;
 
+/// A question to which every asker gets the same answer, once there is one.
+type Shared = Arc<OnceCell<Fetched>>;
+
 /// The links of chains of trust, asked at the recursive resolvers with CD=1: they pass on what is there, we judge it.
 /// The validator asks here instead of the network.
 #[derive(Debug, Clone)]
@@ -28,7 +31,7 @@ pub(super) struct Chain(Arc<State>);
 #[derive(Debug)]
 struct State {
     recursive: Recursive,
-    fetched: Mutex<HashMap<(Name, RecordType), Arc<OnceCell<Fetched>>>>,
+    fetched: Mutex<HashMap<(Name, RecordType), Shared>>,
     /// Names whose DS the validator asked for: it stops at the one that proves the chain to end.
     walked: Mutex<BTreeSet<Name>>,
 }
