@@ -3,7 +3,7 @@
 
 mod reads_lab;
 
-use danesmith::dns::{Answer, Reads, Resolver, ResolverConfig, Server};
+use danesmith::dns::{Answer, Reads, Resolver, ResolverConfig, Security, Server};
 use danesmith::error::Kind;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, CNAME, NS, TXT};
@@ -296,4 +296,19 @@ async fn a_resolver_that_does_not_recurse_is_not_believed() {
     let fake = Fake::at(Ipv4Addr::LOCALHOST, 0, |question| vec![question.clone().into_response()]).await;
     let error = resolver(fake.address, 53).name_servers(&name("plain.test.")).await.unwrap_err();
     assert!(error.cause.ends_with("it does not recurse for us"), "{error}");
+}
+
+#[tokio::test]
+async fn a_resolver_that_leaves_signatures_out_is_named() {
+    let bind = Bind::start().await;
+    let stripping = Fake::at(Ipv4Addr::LOCALHOST, 0, |question| vec![reply(question, &[])]).await;
+    let reads = resolver(stripping.address, bind.authority.port());
+    let (zone, owner) = (name("signed.test."), name("two.signed.test."));
+    let seen = reads.observe(&server(bind.authority), &zone, &owner, RecordType::TXT).await.unwrap();
+    assert_eq!(seen.answer.values.len(), 2);
+    let expected = format!(
+        "DNSKEY of `.`: resolver {}: it does not pass on DNSSEC signatures; name one that does under `resolvers:`",
+        stripping.address
+    );
+    assert_eq!(seen.security, Security::Bogus(expected));
 }
