@@ -1,7 +1,7 @@
 //! A post office: a zones.yaml, two Postfix servers that take what danesmith installs, and the program run there.
 
 use crate::support::mail::{Algorithm, MailServer};
-use crate::support::{Lab, Options};
+use crate::support::{Lab, Options, RESOLVING};
 use serde_json::Value;
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -72,8 +72,7 @@ impl Post {
         let text = format!(
             "version: 1
 state: ./state
-resolvers: [127.0.0.53]
-trust_anchor: root.key
+{RESOLVING}
 accounts:
   default: {{directory: 'https://127.0.0.14:14000/dir', root: pebble-root.pem, agree_terms: true}}
 providers:
