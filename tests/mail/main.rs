@@ -77,3 +77,9 @@ pub(crate) fn assert_deferred(verdict: &Verdict, word: &str) {
     let matches = matches!(verdict, Verdict::Deferred(reason) if reason.contains(word));
     assert!(matches, "not deferred with `{word}`: {verdict:?}");
 }
+
+#[track_caller]
+pub(crate) fn assert_bounced(verdict: &Verdict, word: &str) {
+    let matches = matches!(verdict, Verdict::Bounced(reason) if reason.contains(word));
+    assert!(matches, "not bounced with `{word}`: {verdict:?}");
+}
