@@ -57,11 +57,15 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
 
 /// An endpoint URL: `smtp://host:25`, `tls://host:465`, or the customary schemes with their ports (RFC 8314 and others).
 pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
-    let schemes = "smtp, tls, smtps, submissions, imaps, pop3s, https";
+    let schemes = "smtp, submission, smtps, submissions, imap, imaps, pop3, pop3s, sieve, https, tls";
     let (scheme, rest) =
         text.split_once("://").ok_or(format!("must be a URL such as smtp://host:25 ({schemes})"))?;
     let (protocol, customary) = match scheme.to_ascii_lowercase().as_str() {
         "smtp" => (Protocol::Smtp, Some(25)),
+        "submission" => (Protocol::Submission, Some(587)),
+        "imap" => (Protocol::Imap, Some(143)),
+        "pop3" => (Protocol::Pop3, Some(110)),
+        "sieve" => (Protocol::Sieve, Some(4190)),
         "tls" => (Protocol::Tls, None),
         "smtps" | "submissions" => (Protocol::Tls, Some(465)),
         "imaps" => (Protocol::Tls, Some(993)),
@@ -86,15 +90,8 @@ pub(super) fn endpoint_of(owner: &Owner) -> Result<Endpoint, String> {
     if owner.protocol != "tcp" {
         return Err(format!("danesmith cannot connect by {}", owner.protocol));
     }
-    let protocol = match port {
-        25 | 587 => Protocol::Smtp,
-        110 | 143 | 389 | 4190 | 5222 | 5269 => {
-            return Err(format!(
-                "port {port} begins without TLS, in a protocol that danesmith does not speak"
-            ));
-        }
-        _ => Protocol::Tls,
-    };
+    let protocol = Protocol::at_port(port)
+        .ok_or(format!("port {port} begins without TLS, in a protocol that danesmith does not speak"))?;
     Ok(Endpoint { protocol, host: owner.host.clone(), port })
 }
 

@@ -152,7 +152,7 @@ mapping! {
         keys: At<Keys>,
         /// TLSA owner names to keep, such as `_25._tcp.mx1.example.org`.
         tlsa: Option<Vec<At<String>>>,
-        /// What presents the certificate (`smtp://host:25`, `tls://host:465`), or `unchecked`; default: from `tlsa`.
+        /// What presents the certificate (`smtp://host:25`, `submission:`, `imap:`, `pop3:`, `sieve:`, `tls://host:465`), or `unchecked`; default: from `tlsa`.
         endpoints: Option<At<Endpoints>>,
         /// Common name of the topmost issuer of the wanted chain.
         preferred_chain: Option<At<String>>,

@@ -210,7 +210,7 @@ fn installed_everywhere(active: SpkiDigest) -> EndpointView {
         key: active,
         chain: Vec::new(),
     };
-    EndpointView { shown: vec![shown], failed: Vec::new() }
+    EndpointView { shown: vec![shown], ..EndpointView::default() }
 }
 
 fn taken_for_done(certificate: &Certificate, keys: &WantedKeys, now: Timestamp) -> Installed {

@@ -190,7 +190,7 @@ impl World {
             key: key(*n),
             chain: Vec::new(),
         });
-        EndpointView { shown: shown.collect(), failed: Vec::new() }
+        EndpointView { shown: shown.collect(), ..EndpointView::default() }
     }
 
     /// One move of the run: the next decision, up to and including what is written to disk, or the effect after it.

@@ -1,5 +1,6 @@
 //! What the administrator wants, checked and typed: the result of reading zones.yaml, the input of `plan` and `flow`.
 
+pub use crate::model::endpoint::{Endpoint, Protocol};
 use crate::model::key::SpkiDigest;
 use crate::model::policy::Policy;
 use crate::secret::SecretRef;
@@ -210,26 +211,6 @@ pub enum Endpoints {
     Listed(Vec<Endpoint>),
     /// `endpoints: unchecked`: the administrator's written word that every server presents the active key.
     Unchecked,
-}
-
-/// One service that presents the certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Endpoint {
-    /// How TLS begins.
-    pub protocol: Protocol,
-    /// Host name (also SNI) or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-}
-
-/// How TLS begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Protocol {
-    /// SMTP with STARTTLS (RFC 3207): `smtp://`.
-    Smtp,
-    /// TLS from the first byte: `tls://`, and `smtps://`, `submissions://`, `imaps://`, `pop3s://`, `https://`.
-    Tls,
 }
 
 /// When to renew.

@@ -136,22 +136,44 @@ fn names_become_canonical_and_duplicates_merge() {
 
 #[test]
 fn tlsa_owners_imply_endpoints() {
-    let owners = "[_25._tcp.mx.example.org, _587._tcp.mx.example.org, _465._tcp.mx.example.org, _993._tcp.mx.example.org]";
-    let desired = good(&SMALL.replace("[_25._tcp.mx.example.org]", owners));
+    use Protocol::{Imap, Pop3, Sieve, Smtp, Submission, Tls};
+    let expected = [
+        (Smtp, 25),
+        (Tls, 465),
+        (Submission, 587),
+        (Imap, 143),
+        (Tls, 993),
+        (Pop3, 110),
+        (Tls, 995),
+        (Sieve, 4190),
+        (Tls, 443),
+    ];
+    let owners = expected.map(|(_, port)| format!("_{port}._tcp.mx.example.org")).join(", ");
+    let desired = good(&SMALL.replace("[_25._tcp.mx.example.org]", &format!("[{owners}]")));
     let Endpoints::Listed(found) = &desired.certificates["mx"].endpoints else { panic!() };
     let found: Vec<_> = found.iter().map(|e| (e.protocol, e.port)).collect();
-    let (smtp, tls) = (Protocol::Smtp, Protocol::Tls);
-    assert_eq!(found, [(smtp, 25), (smtp, 587), (tls, 465), (tls, 993)]);
+    assert_eq!(found, expected);
 }
 
 #[test]
 fn listed_endpoints_take_the_customary_schemes_and_ports() {
-    let urls = "[\"smtp://mx.example.org\", \"submissions://[2001:DB8::1]\", \"https://192.0.2.1:8443/\"]";
-    let desired = good(&SMALL.replace("    keys:", &format!("    endpoints: {urls}\n    keys:")));
+    let written = [
+        ("smtp://mx.example.org", "smtp://mx.example.org:25"),
+        ("submission://MX.example.org.", "submission://mx.example.org:587"),
+        ("submissions://[2001:DB8::1]", "tls://[2001:db8::1]:465"),
+        ("smtps://mx.example.org:4465", "tls://mx.example.org:4465"),
+        ("imap://mx.example.org", "imap://mx.example.org:143"),
+        ("imaps://mx.example.org", "tls://mx.example.org:993"),
+        ("pop3://mx.example.org", "pop3://mx.example.org:110"),
+        ("pop3s://mx.example.org", "tls://mx.example.org:995"),
+        ("sieve://mx.example.org", "sieve://mx.example.org:4190"),
+        ("https://192.0.2.1:8443/", "tls://192.0.2.1:8443"),
+    ];
+    let urls = written.map(|(url, _)| format!("\"{url}\"")).join(", ");
+    let desired = good(&SMALL.replace("    keys:", &format!("    endpoints: [{urls}]\n    keys:")));
     let Endpoints::Listed(found) = &desired.certificates["mx"].endpoints else { panic!() };
-    let found: Vec<_> = found.iter().map(|e| (e.protocol, e.host.as_str(), e.port)).collect();
-    let (smtp, tls) = (Protocol::Smtp, Protocol::Tls);
-    assert_eq!(found, [(smtp, "mx.example.org", 25), (tls, "2001:db8::1", 465), (tls, "192.0.2.1", 8443)]);
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found, written.map(|(_, canonical)| canonical));
 }
 
 #[test]

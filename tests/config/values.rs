@@ -174,8 +174,8 @@ fn an_endpoint_that_cannot_be_derived_must_be_listed() {
     );
     small_with(
         "_25._tcp",
-        "_143._tcp",
-        "15:12: certificates.mx.tlsa[0]: no endpoint can be derived: port 143 begins without TLS, in a protocol that danesmith does not speak\n  hint: list `endpoints:` that present this certificate, or write `endpoints: unchecked`",
+        "_5222._tcp",
+        "15:12: certificates.mx.tlsa[0]: no endpoint can be derived: port 5222 begins without TLS, in a protocol that danesmith does not speak\n  hint: list `endpoints:` that present this certificate, or write `endpoints: unchecked`",
     );
 }
 
@@ -184,12 +184,12 @@ fn endpoints_are_urls() {
     small_with(
         "    keys:",
         "    endpoints: [\"mx.example.org:25\"]\n    keys:",
-        "14:17: certificates.mx.endpoints[0]: `mx.example.org:25`: must be a URL such as smtp://host:25 (smtp, tls, smtps, submissions, imaps, pop3s, https)",
+        "14:17: certificates.mx.endpoints[0]: `mx.example.org:25`: must be a URL such as smtp://host:25 (smtp, submission, smtps, submissions, imap, imaps, pop3, pop3s, sieve, https, tls)",
     );
     small_with(
         "    keys:",
         "    endpoints: [\"ftp://mx.example.org\"]\n    keys:",
-        "14:17: certificates.mx.endpoints[0]: `ftp://mx.example.org`: the scheme is not one of smtp, tls, smtps, submissions, imaps, pop3s, https",
+        "14:17: certificates.mx.endpoints[0]: `ftp://mx.example.org`: the scheme is not one of smtp, submission, smtps, submissions, imap, imaps, pop3, pop3s, sieve, https, tls",
     );
     small_with(
         "    keys:",
