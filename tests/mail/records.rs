@@ -106,7 +106,7 @@ fn s9_records_without_dnssec_are_ignored_and_protect_nothing() {
         assert_eq!(lab.send(client, Level::Opportunistic, "mx1.unsigned.test"), Verdict::Unverified);
     }
     let mandatory = |client| lab.send(client, Level::Mandatory, "mx1.unsigned.test");
-    assert_deferred(&mandatory(Client::Postfix), "not verified");
+    assert_deferred(&mandatory(Client::Postfix), "no TLSA records found");
     assert_bounced(&mandatory(Client::Exim), "DANE");
     assert_eq!(verdicts(&lab.oracle("mx1.unsigned.test", 25), "delv"), ["insecure"]);
 }

@@ -127,7 +127,7 @@ fn s4_deleting_before_adding_stops_mandatory_dane_and_leaves_the_others_unprotec
     lab.set_tlsa(HOST, 25, TTL, &[]);
     lab.wait_for_tlsa(KNOT, HOST, 25, 0);
     sleep(ttl() + Duration::from_secs(2));
-    assert_deferred(&lab.send(Client::Postfix, Level::Mandatory, HOST), "not verified");
+    assert_deferred(&lab.send(Client::Postfix, Level::Mandatory, HOST), "no TLSA records found");
     // Exim does not even try again later
     assert_bounced(&lab.send(Client::Exim, Level::Mandatory, HOST), "tlsa lookup FAIL");
     for client in [Client::Postfix, Client::Exim] {
