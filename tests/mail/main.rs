@@ -1,18 +1,13 @@
-//! Real senders and real mail servers in the test world, at what stops mail with DANE and what does not. In all but
-//! `rotation` danesmith has no part: they show that the world sees what a rotation may do wrong. `docs/dane-scenarios.md`
-//! has the table.
+//! Real senders and real mail servers in the test world, at what stops mail with DANE and what does not. danesmith
+//! has no part in it: these tests show that the world sees what a rotation may do wrong. `docs/dane-scenarios.md` has the
+//! table; danesmith's own rotations are in `tests/rotate`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../issue/site.rs"]
-#[allow(dead_code)] // written for other tests, too
-mod site;
-
 mod faults;
 mod records;
-mod rotation;
 mod timing;
 
 use std::time::Duration;
