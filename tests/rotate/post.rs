@@ -5,6 +5,7 @@ use crate::support::{Lab, Options};
 use serde_json::Value;
 use std::fs;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The name of both Postfix servers.
 pub(crate) const HOST: &str = "mx.example.test";
@@ -72,6 +73,7 @@ impl Post {
             "version: 1
 state: ./state
 resolvers: [127.0.0.53]
+trust_anchor: root.key
 accounts:
   default: {{directory: 'https://127.0.0.14:14000/dir', root: pebble-root.pem, agree_terms: true}}
 providers:
@@ -109,6 +111,22 @@ certificates:
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Whether a run ends by itself, with success, in time; it is killed otherwise.
+    pub(crate) fn ends_within(&self, mut run: Child, limit: Duration) -> bool {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = run.try_wait().unwrap() {
+                return status.success();
+            }
+            if begin.elapsed() > limit {
+                run.kill().unwrap();
+                run.wait().unwrap();
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// The state document.
