@@ -2,6 +2,7 @@
 
 pub mod certificate;
 pub mod csr;
+pub mod dane;
 pub mod dane_others;
 mod der;
 pub mod desired;
