@@ -5,10 +5,11 @@ use super::keys::readable;
 use super::names;
 use super::problem::{Sink, nearest, quote};
 use super::read::{At, DurationText, Map};
-use super::{CsrNames, defaults, servers, spec};
+use super::{CsrNames, defaults, deploy, rotation, servers, spec};
 use crate::model::desired::{
     Account, Desired, Dnssec, Eab, Provider, Rfc2136, Transport, TsigAlgorithm, Zone,
 };
+use crate::model::policy::Policy;
 use crate::secret::SecretRef;
 use hickory_proto::rr::Name;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,8 @@ pub(super) struct Context<'a> {
     providers: BTreeSet<String>,
     /// Zones by apex (relative form); `None`: no provider.
     pub(super) zones: BTreeMap<String, Option<String>>,
+    /// The waiting rule of certificates that have none of their own.
+    pub(super) policy: Policy,
 }
 
 /// Checks everything; `None` when the file as a whole makes no sense (a problem says why).
@@ -51,6 +54,7 @@ pub(super) fn resolve(
         accounts: accounts.names().map(str::to_owned).collect(),
         providers: providers.names().map(str::to_owned).collect(),
         zones: BTreeMap::new(),
+        policy: rotation::policy(spec.rotation.as_ref(), Policy::default(), sink).unwrap_or_default(),
     };
     let resolvers = texts(spec.resolvers.as_deref(), servers::resolver, sink);
     let state = state(spec.state.as_ref(), folder, sink);
@@ -58,7 +62,10 @@ pub(super) fn resolve(
     let providers = each(providers, sink, |_, spec, sink| provider(&spec, &context, sink));
     let zones = self::zones(&zones, &mut context, sink);
     let certificates = spec.certificates.unwrap_or(Map(Vec::new()));
-    let certificates = each(certificates, sink, |name, spec, sink| certificate(name, &spec, &context, sink));
+    let places = deploy::places(&certificates);
+    let mut certificates =
+        each(certificates, sink, |name, spec, sink| certificate(name, &spec, &context, sink));
+    deploy::share(&mut certificates, &places, sink);
     Some(Desired { state: state?, resolvers, accounts, providers, zones, certificates })
 }
 

@@ -97,20 +97,33 @@ pub(super) fn endpoint_of(owner: &Owner) -> Result<Endpoint, String> {
 
 /// A duration: a whole number and `s`, `m`, `h`, `d` or `w`, within a range.
 pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    timed(
+        text,
+        range,
+        &[('s', 1), ('m', 60), ('h', 3600), ('d', 86_400), ('w', 604_800)],
+        "30s, 5m, 12h, 30d or 2w",
+    )
+}
+
+/// A longer time; a year has 365 days.
+pub(super) fn period(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    timed(text, range, &[('d', 86_400), ('w', 604_800), ('y', 31_536_000)], "90d, 26w or 1y")
+}
+
+fn timed(
+    text: &str,
+    range: &RangeInclusive<Duration>,
+    units: &[(char, u64)],
+    examples: &str,
+) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 7 * 86_400,
-        _ => return Err("must be a number and a unit: 30s, 5m, 12h, 30d or 2w".to_owned()),
-    };
+    let unit = units.iter().find(|(unit, _)| text[digits.len()..] == *unit.encode_utf8(&mut [0; 4]));
+    let (_, unit) = unit.ok_or_else(|| format!("must be a number and a unit: {examples}"))?;
     let number: u64 = match digits.bytes().all(|b| b.is_ascii_digit()) {
-        true => digits.parse().map_err(|_| "must be a number and a unit: 30s, 5m, 12h, 30d or 2w")?,
-        false => return Err("must be a whole number and a unit: 30s, 5m, 12h, 30d or 2w".to_owned()),
+        true => digits.parse().map_err(|_| format!("must be a number and a unit: {examples}"))?,
+        false => return Err(format!("must be a whole number and a unit: {examples}")),
     };
-    let duration = Duration::from_secs(number.saturating_mul(unit));
+    let duration = Duration::from_secs(number.saturating_mul(*unit));
     if !range.contains(&duration) {
         return Err(format!("must be from {} to {}", words(*range.start()), words(*range.end())));
     }

@@ -3,9 +3,10 @@
 use super::{SMALL, good, name, shown, with_files};
 use danesmith::config::{self, TEMPLATE};
 use danesmith::model::desired::{
-    ActiveKey, BackupKey, Dnssec, Endpoint, Endpoints, KeyAlgorithm, Keys, Protocol, Provider, Renew,
-    Transport,
+    ActiveKey, BackupKey, Chains, Dnssec, Endpoint, Endpoints, Files, KeyAlgorithm, Keys, Part, Protocol,
+    Provider, Renew, Rotate, Transport,
 };
+use danesmith::model::policy::Policy;
 use danesmith::secret::SecretRef;
 use std::path::Path;
 use std::time::Duration;
@@ -38,7 +39,28 @@ fn the_example_loads_as_it_stands() {
     assert_eq!(desired.certificates["mx1"].names, ["*.example.org", "mx1.example.org"]);
     assert_eq!(desired.certificates["mx4"].endpoints, Endpoints::Unchecked);
     assert_eq!(desired.certificates["mx1"].renew, Renew::Before(Duration::from_secs(30 * 86_400)));
-    assert_eq!(desired.certificates["mx1"].deploy.reload, ["systemctl", "reload", "postfix"]);
+    let deploy = &desired.certificates["mx1"].deploy;
+    assert_eq!(deploy.reload, ["systemctl", "reload", "postfix"]);
+    let links = [
+        (Part::Cert, "mx1-alone.crt"),
+        (Part::Chain, "mx1-issuers.crt"),
+        (Part::Fullchain, "mx1.crt"),
+        (Part::Privkey, "mx1.key"),
+        (Part::Keyandchain, "mx1.pem"),
+    ];
+    let files = Files {
+        dir: "/etc/postfix/tls".into(),
+        owner: Some("root".into()),
+        group: Some("postfix".into()),
+        mode: 0o640,
+        links: links.map(|(part, name)| (part, name.to_owned())).into(),
+        chains: Some(Chains { name: "chains.pem".into(), members: vec!["mx1".into()] }),
+    };
+    assert_eq!(deploy.files.as_ref(), Some(&files));
+    assert_eq!(desired.certificates["www"].rotate, Rotate::Renewals(4));
+    assert_eq!(desired.certificates["mx1"].policy, Policy { ttls: 1, ..Policy::default() });
+    assert_eq!(desired.certificates["mx1"].rotate, Rotate::Manual);
+    assert_eq!(desired.certificates["mx2"].policy, Policy::default(), "the file shows the defaults");
     assert!(desired.zones[&name("example.com.")].provider.is_none());
     let Keys::Own { active: ActiveKey::PrivateKey(key), backup: Some(BackupKey::SpkiSha256(digest)) } =
         &desired.certificates["mx3"].keys

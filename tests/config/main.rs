@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod accepted;
+mod deploy;
 mod hostile;
 mod mistakes;
+mod rotation;
 mod values;
 
 use danesmith::config::{self, Problem};

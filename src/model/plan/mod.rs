@@ -104,7 +104,7 @@ pub enum Proof {
 }
 
 /// What was seen in this run; `None` where nobody looked yet.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Observed {
     /// TLSA per owner name.
     pub pins: Option<BTreeMap<String, OwnerView>>,
@@ -133,7 +133,7 @@ impl Observed {
 }
 
 /// What the authoritative servers hold at one TLSA owner name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct OwnerView {
     /// 3 1 1 digests that every server that answered has.
     pub everywhere: BTreeSet<SpkiDigest>,
@@ -168,7 +168,7 @@ pub struct OtherTlsa {
 }
 
 /// The next thing to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// `live` does not point at the installed generation: a run was killed between the two.
     Relink(u64),
@@ -219,7 +219,7 @@ pub enum Step {
 }
 
 /// Why a certificate is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// There is none.
     First,
@@ -250,7 +250,7 @@ impl Reason {
 }
 
 /// Why a step is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Refusal {
     /// What was refused: completes "could not …".
     pub action: String,
