@@ -14,6 +14,10 @@ mapping! {
         state: Option<At<String>>,
         /// Recursive resolvers (`address` or `address:port`) instead of the system's.
         resolvers: Option<Vec<At<String>>>,
+        /// Who validates DNSSEC: `own` (default: danesmith), or `resolver`: the AD bit of `resolvers` is believed.
+        validate: Option<At<String>>,
+        /// File with DS or DNSKEY records to start from instead of the root's, as in unbound's `root.key`.
+        trust_anchor: Option<At<String>>,
         /// ACME accounts; a certificate that names none uses `default`.
         accounts: Option<Map<Account>>,
         /// DNS providers: how records are written.

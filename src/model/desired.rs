@@ -16,6 +16,8 @@ pub struct Desired {
     pub state: PathBuf,
     /// Recursive resolvers to use for NS names and foreign aliases; empty: those of the system.
     pub resolvers: Vec<String>,
+    /// Who validates DNSSEC.
+    pub validation: Validation,
     /// ACME accounts by name.
     pub accounts: BTreeMap<String, Account>,
     /// DNS providers by name.
@@ -24,6 +26,18 @@ pub struct Desired {
     pub zones: BTreeMap<Name, Zone>,
     /// Certificates by name.
     pub certificates: BTreeMap<String, Certificate>,
+}
+
+/// Who validates DNSSEC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Validation {
+    /// danesmith itself.
+    Own {
+        /// DS or DNSKEY records to start from; none: the root's.
+        trust_anchor: Option<PathBuf>,
+    },
+    /// `validate: resolver`: the AD bit of the named resolvers is believed.
+    Resolver,
 }
 
 /// An ACME account.

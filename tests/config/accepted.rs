@@ -4,7 +4,7 @@ use super::{SMALL, good, name, shown, with_files};
 use danesmith::config::{self, TEMPLATE};
 use danesmith::model::desired::{
     ActiveKey, BackupKey, Chains, Dnssec, Endpoint, Endpoints, Files, KeyAlgorithm, Keys, Part, Protocol,
-    Provider, Renew, Rotate, Transport,
+    Provider, Renew, Rotate, Transport, Validation,
 };
 use danesmith::model::policy::Policy;
 use danesmith::secret::SecretRef;
@@ -74,6 +74,16 @@ fn the_example_loads_as_it_stands() {
     assert_eq!(digest.0[..2], [0x4b, 0x8f]);
     let Provider::Rfc2136(home) = &desired.providers["home"];
     assert_eq!(home.secret, SecretRef::File(folder.0.join("tsig.secret")));
+}
+
+#[test]
+fn dnssec_is_validated_by_us_or_by_a_named_resolver() {
+    let with = |lines: &str| good(&SMALL.replace("zones:", &format!("{lines}\nzones:"))).validation;
+    assert_eq!(good(SMALL).validation, Validation::Own { trust_anchor: None });
+    assert_eq!(with("validate: own"), Validation::Own { trust_anchor: None });
+    let Validation::Own { trust_anchor: Some(path) } = with("trust_anchor: ./root.key") else { panic!() };
+    assert!(path.ends_with("root.key"));
+    assert_eq!(with("resolvers: [127.0.0.1]\nvalidate: resolver"), Validation::Resolver);
 }
 
 /// Every property name anywhere in the schema, and every word of its enumerations.

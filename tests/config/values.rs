@@ -253,6 +253,26 @@ fn servers_are_addresses_or_names() {
 }
 
 #[test]
+fn a_validating_resolver_must_be_named() {
+    small_with(
+        "zones:",
+        "validate: resolver\nzones:",
+        "9:11: validate: believes a resolver, but none is named\n  hint: name one on this host or behind a protected link under `resolvers`",
+    );
+    small_with(
+        "zones:",
+        "resolvers: [127.0.0.1]\nvalidate: resolver\ntrust_anchor: root.key\nzones:",
+        "11:15: trust_anchor: has no effect with `validate: resolver`\n  hint: drop one of the two",
+    );
+    small_with("zones:", "validate: yes\nzones:", "9:11: validate: `yes`: must be own or resolver");
+    small_with(
+        "zones:",
+        "trust_anchor: nowhere.key\nzones:",
+        "9:15: trust_anchor: cannot read `nowhere.key`: No such file or directory (os error 2)",
+    );
+}
+
+#[test]
 fn a_digest_is_64_hex_digits_of_something() {
     small_with(
         "keys: managed",

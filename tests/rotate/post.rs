@@ -72,6 +72,7 @@ impl Post {
             "version: 1
 state: ./state
 resolvers: [127.0.0.53]
+trust_anchor: root.key
 accounts:
   default: {{directory: 'https://127.0.0.14:14000/dir', root: pebble-root.pem, agree_terms: true}}
 providers:

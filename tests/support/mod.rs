@@ -18,6 +18,8 @@ pub const BIND: &str = "127.0.0.11";
 pub const KNOT: &str = "127.0.0.12";
 /// unbound, validating.
 pub const UNBOUND: &str = "127.0.0.53";
+/// What every zones.yaml in a world's folder says about resolving: the world has a root of its own.
+pub const RESOLVING: &str = "resolvers: [127.0.0.53]\ntrust_anchor: root.key";
 /// pebble's directory URL.
 pub const DIRECTORY: &str = "https://127.0.0.14:14000/dir";
 /// The name of the TSIG key danesmith may use.

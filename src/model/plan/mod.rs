@@ -154,6 +154,11 @@ pub struct OwnerView {
     pub ttl: Option<u32>,
     /// Earliest end of a signature over the RRset at any server.
     pub signed_until: Option<Timestamp>,
+    /// The name that holds the records, after aliases.
+    pub target: String,
+    /// Largest TTL of an alias on the way to it, seconds; `None`: there is no alias. Another target is known everywhere
+    /// only after this time.
+    pub alias_ttl: Option<u32>,
     /// SOA serial of the zone by server ("ns1.example.org. (192.0.2.1:53)").
     pub serials: BTreeMap<String, u32>,
 }
