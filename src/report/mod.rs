@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod status;
 pub mod tlsa;
+pub mod verify;
 
 /// What a command has to say; printing it is the caller's.
 #[derive(Debug, Clone, PartialEq)]
