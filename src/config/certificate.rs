@@ -6,7 +6,8 @@ use super::problem::{Place, Sink, quote};
 use super::read::At;
 use super::resolve::{Context, argv_of, checked, duration_in, entry_name, known, optional, texts};
 use super::{defaults, servers, spec};
-use crate::model::desired::{Certificate, Deploy, Endpoints, Renew};
+use crate::model::desired::{Certificate, Deploy, Endpoints, Renew, Rotate};
+use crate::model::policy::Policy;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -38,6 +39,8 @@ pub(super) fn certificate(
         preferred_chain: spec.preferred_chain.as_ref().map(|at| at.value.clone()),
         renew: renew?.unwrap_or(Renew::Third),
         deploy: deploy?,
+        rotate: Rotate::Manual,
+        policy: Policy::default(),
     })
 }
 

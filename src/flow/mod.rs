@@ -5,6 +5,7 @@ pub mod account;
 pub mod apply;
 mod challenge;
 pub mod check;
+pub mod gone;
 mod issue;
 mod keys;
 mod locate;
@@ -13,8 +14,10 @@ mod order;
 pub mod preview;
 mod propagation;
 mod publish;
+mod rotate;
 pub mod status;
 mod txt;
+mod working;
 pub mod world;
 mod zone_writer;
 

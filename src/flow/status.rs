@@ -17,8 +17,8 @@ pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
         Err(e) => (None, Some(e)),
     };
     let lost = keys::files_lost(world, certificate, &document).await?;
-    let next = keys.map(|keys| {
-        let wanted = apply::wanted(world, certificate, &keys);
+    let next = keys.as_ref().map(|keys| {
+        let wanted = apply::wanted(world, certificate, keys, None);
         plan(&wanted, &document, live, &as_recorded(&wanted, &document, lost), world.clock.now())
     });
     Ok(Facts {
@@ -43,5 +43,6 @@ fn as_recorded(wanted: &Wanted, document: &Document, lost: bool) -> Observed {
         pins: Some(wanted.owners.iter().map(|o| (o.clone(), view(o))).collect()),
         endpoints: None,
         lost,
+        unmatched: None,
     }
 }

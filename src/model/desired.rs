@@ -1,6 +1,7 @@
 //! What the administrator wants, checked and typed: the result of reading zones.yaml, the input of `plan` and `flow`.
 
 use crate::model::key::SpkiDigest;
+use crate::model::policy::Policy;
 use crate::secret::SecretRef;
 use hickory_proto::rr::Name;
 use std::collections::BTreeMap;
@@ -149,8 +150,12 @@ pub struct Certificate {
     pub preferred_chain: Option<String>,
     /// When to renew.
     pub renew: Renew,
-    /// What runs after an installation.
+    /// What happens after an installation.
     pub deploy: Deploy,
+    /// When danesmith changes keys by itself.
+    pub rotate: Rotate,
+    /// How long a pin must have been published before its key is served.
+    pub policy: Policy,
 }
 
 /// Where keys come from.
@@ -234,6 +239,18 @@ pub enum Renew {
     Third,
     /// When this much time is left before notAfter.
     Before(Duration),
+}
+
+/// When danesmith makes the backup key the active one by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rotate {
+    /// Never (the default): `danesmith rotate` does it.
+    #[default]
+    Manual,
+    /// When the active key has been served for this long.
+    Every(Duration),
+    /// At the renewal after this many with the same key; at least 1.
+    Renewals(u32),
 }
 
 /// After an installation.

@@ -2,16 +2,23 @@
 
 pub mod certificate;
 pub mod csr;
+pub mod dane_others;
 mod der;
 pub mod desired;
 pub mod document;
+pub mod endpoint;
+pub mod evidence;
 pub mod key;
 mod key_error;
+pub mod ledger;
 pub mod memory;
 pub mod name;
 pub mod outcome;
 mod pem;
 pub mod pin;
 pub mod plan;
+pub mod policy;
 pub mod private_key;
 pub mod renewal;
+pub mod ripeness;
+pub mod rotation;

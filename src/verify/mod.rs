@@ -4,20 +4,12 @@ mod certificate_capture;
 mod probe;
 mod starttls;
 
+pub use crate::model::endpoint::Algorithm;
 pub use probe::{Prober, ProberConfig};
 
 use crate::model::desired::Endpoint;
 use async_trait::async_trait;
 use std::net::SocketAddr;
-
-/// Which key algorithm a probe asks the server for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Algorithm {
-    /// Only ECDSA (and EdDSA) signatures offered.
-    Ecdsa,
-    /// Only RSA signatures offered.
-    Rsa,
-}
 
 /// What one address of an endpoint answered to one probe.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,62 +1,59 @@
 //! Keys at every endpoint.
 
-use crate::error::Result;
 use crate::flow::world::World;
 use crate::model::desired::{Certificate, Endpoint, Endpoints, Protocol};
-use crate::model::key::{SpkiDigest, read_any};
-use crate::model::plan::EndpointView;
+use crate::model::endpoint::{EndpointView, FailedProbe, Shown};
+use crate::model::key::read_any;
 use crate::verify::{Outcome, Presented};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 
-/// What every address of every endpoint presents, against the active key.
-pub(in crate::flow) async fn endpoints(
-    world: &World,
-    wanted: &Certificate,
-    active: SpkiDigest,
-) -> Result<EndpointView> {
-    let Endpoints::Listed(list) = &wanted.endpoints else { return Ok(EndpointView::default()) };
+/// What every address of every endpoint presents. Every certificate of an address counts: senders choose the algorithm.
+pub(in crate::flow) async fn endpoints(world: &World, wanted: &Certificate) -> EndpointView {
     let mut view = EndpointView::default();
+    let Endpoints::Listed(list) = &wanted.endpoints else { return view };
     let probed = join_all(list.iter().map(|e| async move { (e, world.endpoints.probe(e).await) })).await;
     for (endpoint, presented) in probed {
         match presented {
-            Err(e) => view.without_active.push(format!("{}: {}", show(endpoint), e.cause)),
-            Ok(answers) => add(&mut view, endpoint, &answers, active),
+            Err(e) => fail(&mut view, endpoint, show(endpoint), e.cause),
+            Ok(answers) => add(&mut view, endpoint, &answers),
         }
     }
-    Ok(view)
+    view
 }
 
-/// Every certificate that an address presents must be for the active key: senders choose the algorithm.
-fn add(view: &mut EndpointView, endpoint: &Endpoint, answers: &[Presented], active: SpkiDigest) {
+fn add(view: &mut EndpointView, endpoint: &Endpoint, answers: &[Presented]) {
     let addresses: BTreeSet<_> = answers.iter().map(|p| p.address).collect();
     for address in addresses {
+        let at = format!("{} at {address}", show(endpoint));
         let here: Vec<_> = answers.iter().filter(|p| p.address == address).collect();
         if here.iter().all(|p| p.outcome == Outcome::NoSuchAlgorithm) {
-            view.without_active.push(format!("{} at {address}: no TLS handshake possible", show(endpoint)));
+            fail(view, endpoint, at.clone(), "no TLS handshake possible".into());
         }
         for probe in here {
             match &probe.outcome {
                 Outcome::NoSuchAlgorithm => {}
-                Outcome::Failed(reason) => {
-                    view.without_active.push(format!("{} at {address}: {reason}", show(endpoint)))
-                }
-                Outcome::Chain(chain) => {
-                    match chain.first().and_then(|leaf| read_any(leaf).ok()).map(|(key, _)| key) {
-                        Some(key) if key == active => view.with_active += 1,
-                        Some(key) => view
-                            .without_active
-                            .push(format!("{} at {address} presents the key {key}", show(endpoint))),
-                        None => view.without_active.push(format!(
-                            "{} at {address} presents no readable certificate",
-                            show(endpoint)
-                        )),
-                    }
-                }
+                Outcome::Failed(reason) => fail(view, endpoint, at.clone(), reason.clone()),
+                Outcome::Chain(chain) => match chain.first().and_then(|leaf| read_any(leaf).ok()) {
+                    None => fail(view, endpoint, at.clone(), "it presents no readable certificate".into()),
+                    Some((key, _)) => view.shown.push(Shown {
+                        host: endpoint.host.clone(),
+                        at: format!("{at}, {}", probe.algorithm),
+                        algorithm: probe.algorithm,
+                        key,
+                        chain: chain.clone(),
+                    }),
+                },
             }
         }
     }
-    view.without_active.dedup();
+}
+
+fn fail(view: &mut EndpointView, endpoint: &Endpoint, at: String, reason: String) {
+    let failed = FailedProbe { host: endpoint.host.clone(), at, reason };
+    if !view.failed.contains(&failed) {
+        view.failed.push(failed);
+    }
 }
 
 /// An endpoint as it is written in zones.yaml.
