@@ -11,8 +11,10 @@ pub fn here() -> &'static Path {
 
 /// Name and text of every file, sorted.
 pub fn catalog() -> Vec<(String, String)> {
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(here().join("catalog")).expect("the catalog").map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(here().join("catalog"))
+        .expect("the catalog")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     files.sort();
     files
         .into_iter()
