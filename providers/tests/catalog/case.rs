@@ -133,6 +133,11 @@ fn describe(request: &Request, scope: &mut Scope) {
 }
 
 impl Answer {
+    /// Whether this makes writes count.
+    pub fn commits(&self) -> bool {
+        self.does == Some(Effect::Commit)
+    }
+
     fn fits(&self, request: &Request, scope: &Scope) -> bool {
         same_request(&self.on, request)
             && self.when.as_ref().is_none_or(|when| tree::holds(when, scope))
