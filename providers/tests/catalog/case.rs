@@ -142,20 +142,30 @@ impl Answer {
         same_request(&self.on, request)
             && self.when.as_ref().is_none_or(|when| tree::holds(when, scope))
             && self.unless.as_ref().is_none_or(|unless| !tree::holds(unless, scope))
-            && self.rpc.as_ref().is_none_or(|name| request.body.contains(&format!("<methodName>{name}</methodName>")))
+            && self
+                .rpc
+                .as_ref()
+                .is_none_or(|name| request.body.contains(&format!("<methodName>{name}</methodName>")))
     }
 
     fn reply(&self, mut scope: Scope) -> Reply {
         if let Some(find) = &self.find {
             let id = tree::evaluate(find, &scope);
-            let found = scope["records"].as_array().expect("a list").iter().find(|record| record["id"] == id).cloned();
+            let found = scope["records"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .find(|record| record["id"] == id)
+                .cloned();
             match found {
                 Some(record) => scope.insert("r".into(), record),
                 None => return reply(404, "application/json", "null".into()),
             };
         }
         let mut out = match (&self.json, &self.text, &self.xml, &self.xmlrpc) {
-            (Some(json), ..) => reply(self.status, "application/json", tree::render(json, &scope).to_string()),
+            (Some(json), ..) => {
+                reply(self.status, "application/json", tree::render(json, &scope).to_string())
+            }
             (_, Some(text), ..) => reply(self.status, "text/plain", tree::text_of(text, &scope)),
             (_, _, Some(xml), _) => reply(self.status, "text/xml", tree::text_of(xml, &scope)),
             (_, _, _, Some(value)) => reply(self.status, "text/xml", rpc(&tree::render(value, &scope))),
@@ -173,7 +183,8 @@ fn reply(status: u16, kind: &str, body: String) -> Reply {
 /// Whether a request fits "METHOD /path/*/with*stars".
 pub fn same_request(pattern: &str, request: &Request) -> bool {
     let (method, path) = pattern.split_once(' ').expect("method and path");
-    let (wanted, given): (Vec<&str>, Vec<&str>) = (path.split('/').collect(), request.path.split('/').collect());
+    let (wanted, given): (Vec<&str>, Vec<&str>) =
+        (path.split('/').collect(), request.path.split('/').collect());
     method == request.method
         && wanted.len() == given.len()
         && wanted.iter().zip(&given).all(|(wanted, given)| match wanted.split_once('*') {
@@ -184,7 +195,10 @@ pub fn same_request(pattern: &str, request: &Request) -> bool {
 
 /// An XML-RPC answer (xmlrpc.com/spec).
 fn rpc(value: &Json) -> String {
-    format!("<?xml version=\"1.0\"?><methodResponse><params><param>{}</param></params></methodResponse>", rpc_value(value))
+    format!(
+        "<?xml version=\"1.0\"?><methodResponse><params><param>{}</param></params></methodResponse>",
+        rpc_value(value)
+    )
 }
 
 fn rpc_value(value: &Json) -> String {
@@ -193,8 +207,9 @@ fn rpc_value(value: &Json) -> String {
             format!("<array><data>{}</data></array>", items.iter().map(rpc_value).collect::<String>())
         }
         Json::Object(members) => {
-            let member =
-                |(name, value): (&String, &Json)| format!("<member><name>{name}</name>{}</member>", rpc_value(value));
+            let member = |(name, value): (&String, &Json)| {
+                format!("<member><name>{name}</name>{}</member>", rpc_value(value))
+            };
             format!("<struct>{}</struct>", members.iter().map(member).collect::<String>())
         }
         Json::Number(number) => format!("<int>{number}</int>"),

@@ -93,7 +93,8 @@ impl Play {
         let settings = settings(&spec, &fake.case, &address);
         let mut options = Options::new(Arc::new(|| NOW));
         options.deadline = Duration::from_secs(20);
-        let provider = Host::new(Arc::new(spec), &settings, options).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let provider =
+            Host::new(Arc::new(spec), &settings, options).unwrap_or_else(|e| panic!("{name}: {e}"));
         Play { name: name.to_owned(), fake, provider, script: vec![], shown: BTreeSet::new() }
     }
 
@@ -122,9 +123,11 @@ impl Play {
     fn prepare(&self, sheet: &Sheet, fqdn: &str, add: &[&str], remove: &[&str]) -> u32 {
         let mut zone = self.fake.zone.lock().expect("unpoisoned");
         zone.at = (fqdn.to_owned(), sheet.word.to_owned());
-        let standing = |value: &str| zone.here().iter().find(|record| record.value == value).map(|record| record.id);
+        let standing =
+            |value: &str| zone.here().iter().find(|record| record.value == value).map(|record| record.id);
         let remove = remove.first().and_then(|value| standing(value));
-        let add = add.first().filter(|value| standing(value).is_none()).map(|value| sheet.record(41, fqdn, value));
+        let add =
+            add.first().filter(|value| standing(value).is_none()).map(|value| sheet.record(41, fqdn, value));
         zone.pending = (add.is_some() || remove.is_some()).then_some(Pending { add, remove });
         zone.writes
     }
@@ -155,10 +158,14 @@ impl Play {
             }
         }
         if let Some(sample) = &self.fake.case.sample {
-            requests.iter().filter(|request| sample.is_of(request)).for_each(|request| sample.compare(request, &self.name));
-            SAMPLED.lock().expect("unpoisoned").extend(
-                requests.iter().any(|request| sample.is_of(request)).then(|| self.name.clone()),
-            );
+            requests
+                .iter()
+                .filter(|request| sample.is_of(request))
+                .for_each(|request| sample.compare(request, &self.name));
+            SAMPLED
+                .lock()
+                .expect("unpoisoned")
+                .extend(requests.iter().any(|request| sample.is_of(request)).then(|| self.name.clone()));
         }
     }
 }
@@ -172,7 +179,8 @@ impl Sample {
         let path: Vec<&str> = request.path.split('/').filter(|part| !part.is_empty()).collect();
         scope.insert("body".into(), request.content());
         scope.insert("path".into(), json!(path));
-        same_request(&self.request, request) && self.when.as_ref().is_none_or(|when| tree::holds(when, &scope))
+        same_request(&self.request, request)
+            && self.when.as_ref().is_none_or(|when| tree::holds(when, &scope))
     }
 
     /// The same members of the same kinds; values differ.
@@ -211,10 +219,13 @@ fn settings(spec: &Spec, case: &Case, address: &str) -> BTreeMap<String, Setting
     let mut settings = BTreeMap::new();
     for field in &spec.fields {
         let default = field.default.clone().unwrap_or_default();
-        let given = case.config.get(&field.name).map(|value| match value.get("file").and_then(Json::as_str) {
-            Some(file) => fs::read_to_string(here().join("tests/catalog").join(file)).expect("the test's own key"),
-            None => tree::plain(value),
-        });
+        let given =
+            case.config.get(&field.name).map(|value| match value.get("file").and_then(Json::as_str) {
+                Some(file) => {
+                    fs::read_to_string(here().join("tests/catalog").join(file)).expect("the test's own key")
+                }
+                None => tree::plain(value),
+            });
         let text = match given {
             Some(given) => given,
             None if field.name.ends_with("url") => {

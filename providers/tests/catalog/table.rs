@@ -12,16 +12,36 @@ const MARKS: (&str, &str) = ("<!-- made by tests/catalog/table.rs: begin -->\n",
 /// that name among acme.sh's published `dnsapi/`, no provider module in dns-lexicon. Those marked in the second list have
 /// a script in proposals to acme.sh that were not part of 3.1.4.
 const LEGO_ONLY: [&str; 22] = [
-    "axelname", "binarylane", "bluecat", "brandit", "checkdomain", "civo", "cloudru", "derak", "f5xc", "gigahostno",
-    "hostingnl", "keyhelp", "liara", "manageengine", "netnod", "octenium", "otc", "rainyun", "rimuhosting", "vegadns",
-    "vkcloud", "realtimeregister",
+    "axelname",
+    "binarylane",
+    "bluecat",
+    "brandit",
+    "checkdomain",
+    "civo",
+    "cloudru",
+    "derak",
+    "f5xc",
+    "gigahostno",
+    "hostingnl",
+    "keyhelp",
+    "liara",
+    "manageengine",
+    "netnod",
+    "octenium",
+    "otc",
+    "rainyun",
+    "rimuhosting",
+    "vegadns",
+    "vkcloud",
+    "realtimeregister",
 ];
 const PROPOSED: [&str; 3] = ["nodion", "versio", "virtualname"];
 /// Services behind acme.sh's scripts and dns-lexicon together, names normalised by hand in August 2026: an estimate.
 const BY_ADAPTERS: usize = 193;
 
 fn table(specs: &[Spec]) -> String {
-    let mut lines = vec!["| name | host | types | changes | evidence |".to_owned(), "|---|---|---|---|---|".to_owned()];
+    let mut lines =
+        vec!["| name | host | types | changes | evidence |".to_owned(), "|---|---|---|---|---|".to_owned()];
     for spec in specs {
         let types: Vec<String> = spec.types.iter().map(ToString::to_string).collect();
         let semantics = match spec.semantics {
@@ -65,7 +85,10 @@ fn the_readme_lists_every_described_host() {
         fs::write(&path, format!("{head}{}{generated}{}{tail}", MARKS.0, MARKS.1)).expect("writable");
         return;
     }
-    assert_eq!(known, generated, "BLESS=1 cargo test -p danesmith-providers --test catalog the_readme writes it anew");
+    assert_eq!(
+        known, generated,
+        "BLESS=1 cargo test -p danesmith-providers --test catalog the_readme writes it anew"
+    );
 }
 
 #[test]

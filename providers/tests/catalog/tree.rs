@@ -16,9 +16,9 @@ pub fn render(node: &Json, scope: &Scope) -> Json {
             None => Json::String(text_of(text, scope)),
         },
         Json::Array(items) => items.iter().map(|item| render(item, scope)).collect(),
-        Json::Object(members) if members.contains_key("$each") => Json::Array(each(members, "$each", scope, |inner| {
-            render(&members["item"], inner)
-        })),
+        Json::Object(members) if members.contains_key("$each") => {
+            Json::Array(each(members, "$each", scope, |inner| render(&members["item"], inner)))
+        }
         Json::Object(members) => object(members, scope),
         other => other.clone(),
     }

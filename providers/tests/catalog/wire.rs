@@ -94,7 +94,10 @@ async fn read(stream: &mut TcpStream) -> Option<Request> {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.trim().to_lowercase(), value.trim().to_owned()))
         .collect();
-    let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, n)| n.parse().expect("a number"));
+    let length = headers
+        .iter()
+        .find(|(name, _)| name == "content-length")
+        .map_or(0, |(_, n)| n.parse().expect("a number"));
     let mut body = octets[end + 4..].to_vec();
     while body.len() < length {
         let mut piece = [0; 4096];

@@ -74,7 +74,10 @@ impl Zone {
 
     /// The values at owner and type.
     pub fn here(&self) -> Vec<&Record> {
-        self.records.iter().filter(|record| (&record.fqdn, &record.rtype) == (&self.at.0, &self.at.1)).collect()
+        self.records
+            .iter()
+            .filter(|record| (&record.fqdn, &record.rtype) == (&self.at.0, &self.at.1))
+            .collect()
     }
 
     /// What an answer may use.
