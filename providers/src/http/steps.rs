@@ -3,9 +3,7 @@
 use super::expression::Escape;
 use super::fields::{Fields, Reading};
 use super::spec::{Body, Pages, Step, Turn, Wait};
-use super::template::Template;
 use super::yaml::Node;
-use minijinja::Value;
 use std::time::Duration;
 
 const METHODS: [(&str, &str); 5] =
@@ -170,9 +168,4 @@ pub(super) fn pages(
         None => 1,
     };
     Some(Pages { step: step?, items: items?, turn, first_page })
-}
-
-/// A template that is always empty text: the base URL itself.
-pub(super) fn plain(text: &str) -> Template {
-    Template::Plain(Value::from(text))
 }

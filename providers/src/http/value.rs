@@ -235,7 +235,8 @@ mod tests {
     #[test]
     fn xml_with_one_or_many_children_reads_alike_through_aslist() {
         let value = from_xml("<a xmlns='u'><b>1</b><b>2</b><c><d>x</d></c></a>").expect("XML");
-        assert_eq!(value.to_string(), r#"{"b": ["1", "2"], "c": {"d": "x"}}"#);
+        let json = serde_json::to_string(&value).expect("JSON");
+        assert_eq!(json, r#"{"b":["1","2"],"c":{"d":"x"}}"#);
         assert!(from_xml("<!DOCTYPE a [<!ENTITY e 'x'>]><a>&e;</a>").is_none(), "no DTD");
         assert!(from_xml("<a>").is_none());
     }
