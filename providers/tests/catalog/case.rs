@@ -12,23 +12,23 @@ use std::sync::Mutex;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Case {
+pub(crate) struct Case {
     /// Configuration that "T-FIELD" does not serve.
     #[serde(default)]
-    pub config: BTreeMap<String, Json>,
-    pub answers: Vec<Answer>,
+    pub(crate) config: BTreeMap<String, Json>,
+    pub(crate) answers: Vec<Answer>,
     /// What a request of that host looks like, from a source of its own.
-    pub sample: Option<Sample>,
+    pub(crate) sample: Option<Sample>,
     /// Why no second value is tried beside another.
-    pub alone: Option<String>,
+    pub(crate) alone: Option<String>,
     /// Headers and members of bodies that differ from run to run.
     #[serde(default)]
-    pub mask: Vec<String>,
+    pub(crate) mask: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Method and path; `*` stands for any part of one segment.
     on: String,
     /// Expressions that must hold, or not.
@@ -58,11 +58,11 @@ enum Effect {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sample {
-    pub from: String,
-    pub request: String,
-    pub when: Option<String>,
-    pub json: Json,
+pub(crate) struct Sample {
+    pub(crate) from: String,
+    pub(crate) request: String,
+    pub(crate) when: Option<String>,
+    pub(crate) json: Json,
 }
 
 fn ok() -> u16 {
@@ -70,7 +70,7 @@ fn ok() -> u16 {
 }
 
 impl Case {
-    pub fn of(name: &str) -> Case {
+    pub(crate) fn of(name: &str) -> Case {
         let path = here().join(format!("tests/catalog/cases/{name}.yaml"));
         let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
@@ -78,20 +78,20 @@ impl Case {
 }
 
 /// A running fake.
-pub struct Fake {
-    pub case: Case,
-    pub zone: Mutex<Zone>,
-    pub seen: Mutex<Vec<Request>>,
+pub(crate) struct Fake {
+    pub(crate) case: Case,
+    pub(crate) zone: Mutex<Zone>,
+    pub(crate) seen: Mutex<Vec<Request>>,
     /// Requests that it did not understand, or that lack what they should carry.
-    pub complaints: Mutex<Vec<String>>,
+    pub(crate) complaints: Mutex<Vec<String>>,
 }
 
 impl Fake {
-    pub fn new(case: Case) -> Fake {
+    pub(crate) fn new(case: Case) -> Fake {
         Fake { case, zone: Mutex::default(), seen: Mutex::default(), complaints: Mutex::default() }
     }
 
-    pub fn answer(&self, request: Request) -> Reply {
+    pub(crate) fn answer(&self, request: Request) -> Reply {
         self.seen.lock().expect("unpoisoned").push(request.clone());
         let mut zone = self.zone.lock().expect("unpoisoned");
         let mut scope = zone.scope();
@@ -129,12 +129,13 @@ fn describe(request: &Request, scope: &mut Scope) {
     scope.insert("path".into(), json!(path));
     scope.insert("q".into(), Json::Object(request.query.clone()));
     scope.insert("body".into(), request.content());
+    scope.insert("target".into(), json!(request.header("x-amz-target")));
     scope.insert("now".into(), json!(jiff::Timestamp::now().as_second()));
 }
 
 impl Answer {
     /// Whether this makes writes count.
-    pub fn commits(&self) -> bool {
+    pub(crate) fn commits(&self) -> bool {
         self.does == Some(Effect::Commit)
     }
 
@@ -181,7 +182,7 @@ fn reply(status: u16, kind: &str, body: String) -> Reply {
 }
 
 /// Whether a request fits "METHOD /path/*/with*stars".
-pub fn same_request(pattern: &str, request: &Request) -> bool {
+pub(crate) fn same_request(pattern: &str, request: &Request) -> bool {
     let (method, path) = pattern.split_once(' ').expect("method and path");
     let (wanted, given): (Vec<&str>, Vec<&str>) =
         (path.split('/').collect(), request.path.split('/').collect());

@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crate's folder.
-pub fn here() -> &'static Path {
+pub(crate) fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Name and text of every file, sorted.
-pub fn catalog() -> Vec<(String, String)> {
+pub(crate) fn catalog() -> Vec<(String, String)> {
     let mut files: Vec<PathBuf> = fs::read_dir(here().join("catalog"))
         .expect("the catalog")
         .map(|entry| entry.expect("an entry").path())
@@ -26,7 +26,7 @@ pub fn catalog() -> Vec<(String, String)> {
 }
 
 /// The file of that name, read.
-pub fn spec(name: &str) -> Spec {
+pub(crate) fn spec(name: &str) -> Spec {
     let text = fs::read_to_string(here().join("catalog").join(format!("{name}.yaml"))).expect("readable");
     Spec::parse(&text, &format!("{name}.yaml")).unwrap_or_else(|problems| panic!("{problems:#?}"))
 }

@@ -6,10 +6,10 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde_json::{Map, Value as Json};
 
 /// Names and their values.
-pub type Scope = Map<String, Json>;
+pub(crate) type Scope = Map<String, Json>;
 
 /// The tree with all expressions evaluated.
-pub fn render(node: &Json, scope: &Scope) -> Json {
+pub(crate) fn render(node: &Json, scope: &Scope) -> Json {
     match node {
         Json::String(text) => match whole(text) {
             Some(source) => evaluate(source, scope),
@@ -57,15 +57,17 @@ fn each(members: &Map<String, Json>, key: &str, scope: &Scope, item: impl Fn(&Sc
 }
 
 /// The value of an expression; undefined is null.
-pub fn evaluate(source: &str, scope: &Scope) -> Json {
+pub(crate) fn evaluate(source: &str, scope: &Scope) -> Json {
     let environment = environment();
     let compiled = environment.compile_expression(source).unwrap_or_else(|e| panic!("`{source}`: {e}"));
-    let value = compiled.eval(Value::from_serialize(scope)).unwrap_or_else(|e| panic!("`{source}`: {e}"));
+    let value = compiled
+        .eval(Value::from(minijinja::value::Serde(scope)))
+        .unwrap_or_else(|e| panic!("`{source}`: {e}"));
     serde_json::to_value(value).expect("JSON")
 }
 
 /// Whether an expression holds.
-pub fn holds(source: &str, scope: &Scope) -> bool {
+pub(crate) fn holds(source: &str, scope: &Scope) -> bool {
     match evaluate(source, scope) {
         Json::Null | Json::Bool(false) => false,
         Json::Array(items) => !items.is_empty(),
@@ -75,11 +77,13 @@ pub fn holds(source: &str, scope: &Scope) -> bool {
 }
 
 /// Text with expressions in it.
-pub fn text_of(text: &str, scope: &Scope) -> String {
+pub(crate) fn text_of(text: &str, scope: &Scope) -> String {
     if !text.contains("{{") && !text.contains("{%") {
         return text.to_owned();
     }
-    environment().render_str(text, Value::from_serialize(scope)).unwrap_or_else(|e| panic!("`{text}`: {e}"))
+    environment()
+        .render_str(text, Value::from(minijinja::value::Serde(scope)))
+        .unwrap_or_else(|e| panic!("`{text}`: {e}"))
 }
 
 fn environment() -> Environment<'static> {
@@ -94,7 +98,7 @@ fn whole(text: &str) -> Option<&str> {
 }
 
 /// A scalar as text.
-pub fn plain(json: &Json) -> String {
+pub(crate) fn plain(json: &Json) -> String {
     match json {
         Json::String(text) => text.clone(),
         other => other.to_string(),

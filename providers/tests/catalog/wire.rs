@@ -10,21 +10,21 @@ const LONGEST_HEAD: usize = 64 * 1024;
 
 /// What came.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub method: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
     /// Percent-decoded, without the query.
-    pub path: String,
+    pub(crate) path: String,
     /// As it came, with the query.
-    pub target: String,
-    pub query: Map<String, Json>,
+    pub(crate) target: String,
+    pub(crate) query: Map<String, Json>,
     /// Names in lower case, in the order of arrival.
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Request {
     /// The body as JSON, or its form fields; null when there is none.
-    pub fn content(&self) -> Json {
+    pub(crate) fn content(&self) -> Json {
         if self.body.is_empty() {
             return Json::Null;
         }
@@ -34,21 +34,21 @@ impl Request {
         serde_json::from_str(&self.body).unwrap_or_else(|_| Json::String(self.body.clone()))
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
 /// What goes back.
 #[derive(Debug, Clone)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 /// Answers until it is dropped with the runtime; gives the address, "127.0.0.1:PORT".
-pub async fn serve(answer: Arc<dyn Fn(Request) -> Reply + Send + Sync>) -> String {
+pub(crate) async fn serve(answer: Arc<dyn Fn(Request) -> Reply + Send + Sync>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     tokio::spawn(async move {
@@ -126,7 +126,7 @@ fn pairs(text: &str) -> Map<String, Json> {
 }
 
 /// RFC 3986 §2.1, undone.
-pub fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut out = Vec::new();
     let mut octets = text.bytes();
     while let Some(octet) = octets.next() {

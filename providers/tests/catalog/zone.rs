@@ -4,23 +4,23 @@ use super::tree::Scope;
 use serde_json::{Value as Json, json};
 
 /// The zone that all cases use.
-pub const ZONE: &str = "example.org";
+pub(crate) const ZONE: &str = "example.org";
 /// TTL of what stands, seconds.
 const TTL: u32 = 300;
 
 /// One record.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Record {
-    pub id: u32,
-    pub fqdn: String,
-    pub rtype: String,
+pub(crate) struct Record {
+    pub(crate) id: u32,
+    pub(crate) fqdn: String,
+    pub(crate) rtype: String,
     /// Presentation form: TXT quoted, TLSA in lower-case hex.
-    pub value: String,
+    pub(crate) value: String,
 }
 
 impl Record {
     /// What a write of this value must carry somewhere: the text, or the hex digits.
-    pub fn essence(&self) -> &str {
+    pub(crate) fn essence(&self) -> &str {
         let last = self.value.rsplit(' ').next().unwrap_or_default();
         last.trim_matches('"')
     }
@@ -46,25 +46,25 @@ impl Record {
 
 /// The change that the engine was told to make.
 #[derive(Debug, Clone)]
-pub struct Change {
-    pub add: Option<Record>,
-    pub remove: Option<u32>,
+pub(crate) struct Change {
+    pub(crate) add: Option<Record>,
+    pub(crate) remove: Option<u32>,
 }
 
 /// The zone's records.
 #[derive(Debug, Clone, Default)]
-pub struct Zone {
-    pub records: Vec<Record>,
+pub(crate) struct Zone {
+    pub(crate) records: Vec<Record>,
     /// Owner and type that the engine works on.
-    pub at: (String, String),
-    pub pending: Option<Change>,
-    pub writes: u32,
-    pub commits: u32,
+    pub(crate) at: (String, String),
+    pub(crate) pending: Option<Change>,
+    pub(crate) writes: u32,
+    pub(crate) commits: u32,
 }
 
 impl Zone {
     /// Carries the pending change out; a second write of one change finds nothing left to do.
-    pub fn write(&mut self) {
+    pub(crate) fn write(&mut self) {
         self.writes += 1;
         if let Some(change) = self.pending.take() {
             self.records.retain(|record| Some(record.id) != change.remove);
@@ -73,7 +73,7 @@ impl Zone {
     }
 
     /// The values at owner and type.
-    pub fn here(&self) -> Vec<&Record> {
+    pub(crate) fn here(&self) -> Vec<&Record> {
         self.records
             .iter()
             .filter(|record| (&record.fqdn, &record.rtype) == (&self.at.0, &self.at.1))
@@ -81,7 +81,7 @@ impl Zone {
     }
 
     /// What an answer may use.
-    pub fn scope(&self) -> Scope {
+    pub(crate) fn scope(&self) -> Scope {
         let all: Vec<Json> = self.records.iter().map(Record::json).collect();
         let here: Vec<Json> = self.here().into_iter().map(Record::json).collect();
         let mut scope = Scope::new();
