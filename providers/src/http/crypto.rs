@@ -58,17 +58,31 @@ pub(super) fn google_jwt(
     let encode =
         |json: &serde_json::Value| data_encoding::BASE64URL_NOPAD.encode(json.to_string().as_bytes());
     let signed = format!("{}.{}", encode(&header), encode(&claims));
-    let key = private_key(&need("private_key")?)?;
-    let mut signature = vec![0; key.public().modulus_len()];
-    key.sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
-        .map_err(|_| "the service account's key does not sign".to_owned())?;
+    let signature = rsa(&signature::RSA_PKCS1_SHA256, &need("private_key")?, signed.as_bytes())?;
     Ok(format!("{signed}.{}", data_encoding::BASE64URL_NOPAD.encode(&signature)))
+}
+
+/// Filters `rsa_…`: RSASSA-PKCS1-v1_5 (RFC 8017 §8.2).
+pub(super) const RSA: &[(&str, &'static dyn signature::RsaEncoding)] =
+    &[("rsa_sha256", &signature::RSA_PKCS1_SHA256), ("rsa_sha512", &signature::RSA_PKCS1_SHA512)];
+
+/// A signature by a key in PEM.
+pub(super) fn rsa(
+    encoding: &'static dyn signature::RsaEncoding,
+    pem: &str,
+    text: &[u8],
+) -> Result<Vec<u8>, String> {
+    let key = private_key(pem)?;
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(encoding, &SystemRandom::new(), text, &mut signature)
+        .map_err(|_| "the private key does not sign".to_owned())?;
+    Ok(signature)
 }
 
 fn private_key(pem: &str) -> Result<signature::RsaKeyPair, String> {
     use rustls_pki_types::PrivateKeyDer;
     use rustls_pki_types::pem::PemObject;
-    let unusable = |_| "the service account's `private_key` is no RSA key in PEM".to_owned();
+    let unusable = |_| "the private key is no RSA key in PEM, unencrypted".to_owned();
     match PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|e| unusable(e.to_string()))? {
         PrivateKeyDer::Pkcs8(key) => {
             signature::RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).map_err(|e| unusable(e.to_string()))

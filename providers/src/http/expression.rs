@@ -220,6 +220,12 @@ fn environment(undefined: UndefinedBehavior) -> Environment<'static> {
             Ok::<_, Error>(Value::from_bytes(crypto::hmac(*algorithm, &octets(key)?, &octets(text)?)))
         });
     }
+    for (name, encoding) in crypto::RSA {
+        environment.add_filter(*name, move |text: &Value, pem: &str| {
+            crypto::rsa(*encoding, pem, &octets(text)?).map(Value::from_bytes).map_err(invalid)
+        });
+    }
+    environment.add_filter("utc", utc);
     environment.add_filter("totp", |secret: &str, now: u64| totp::code(secret, now).map_err(invalid));
     environment.add_filter("google_jwt", |key: &Value, scope: &str, now: u64| {
         let member = |name: &str| key.get_attr(name).ok().and_then(|v| v.as_str().map(str::to_owned));
@@ -288,6 +294,12 @@ fn merge(base: &Value, more: &Value) -> Result<Value, Error> {
 fn from_json(text: &str) -> Result<Value, Error> {
     let parsed = serde_json::from_str::<serde_json::Value>(text);
     parsed.map(|json| value::from_json(&json)).map_err(|_| invalid("this is not JSON"))
+}
+
+/// A Unix time in UTC; the format is strftime's.
+fn utc(now: i64, format: &str) -> Result<String, Error> {
+    let time = jiff::Timestamp::from_second(now).map_err(|_| invalid("the time is out of range"))?;
+    Ok(time.strftime(format).to_string())
 }
 
 fn octets(value: &Value) -> Result<Vec<u8>, Error> {

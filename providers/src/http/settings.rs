@@ -22,8 +22,13 @@ pub(super) fn name(node: &Node, reading: &mut Reading<'_>) -> Option<String> {
 
 pub(super) fn evidence(node: &Node, reading: &mut Reading<'_>) -> Option<Evidence> {
     let fields = reading.fields(node, "`evidence`", &["level", "date", "against", "note"]);
-    let levels =
-        [("live", Level::Live), ("spec", Level::Spec), ("recorded", Level::Recorded), ("docs", Level::Docs)];
+    let levels = [
+        ("live", Level::Live),
+        ("spec", Level::Spec),
+        ("recorded", Level::Recorded),
+        ("docs", Level::Docs),
+        ("client", Level::Client),
+    ];
     let level = fields.need("level", "`evidence`", reading)?;
     let level = reading.choice(level, &levels)?;
     let text = |name: &str, reading: &mut Reading<'_>| fields.get(name).and_then(|n| reading.text(n));

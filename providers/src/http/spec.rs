@@ -85,6 +85,8 @@ pub enum Level {
     Recorded,
     /// Written from documentation, never tried.
     Docs,
+    /// Known only from what another program sends there, never tried.
+    Client,
 }
 
 impl Level {
@@ -95,6 +97,7 @@ impl Level {
             Level::Spec => "spec",
             Level::Recorded => "recorded",
             Level::Docs => "docs",
+            Level::Client => "client",
         }
     }
 }

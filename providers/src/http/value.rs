@@ -167,10 +167,18 @@ pub(super) fn from_json(json: &serde_json::Value) -> Value {
     }
 }
 
-/// XML as a value: an element with children is a mapping, equal names make a list, others are text; namespaces and
-/// attributes are dropped.
+/// XML as a value: an element with children or attributes is a mapping (attributes as `@name`), equal names make a list,
+/// others are text; namespaces are dropped. A document type is passed over, its entities stay unknown.
 pub(super) fn from_xml(text: &str) -> Option<Value> {
-    let document = roxmltree::Document::parse(text).ok()?;
+    let text = match text.split_once("<!DOCTYPE") {
+        Some((head, rest)) => {
+            let inner = rest.find('[').filter(|at| rest.find('>').is_none_or(|end| *at < end));
+            let end = if inner.is_some() { rest.find("]>")? + 2 } else { rest.find('>')? + 1 };
+            format!("{head}{}", rest.get(end..)?)
+        }
+        None => text.to_owned(),
+    };
+    let document = roxmltree::Document::parse(&text).ok()?;
     Some(from_element(document.root_element(), 0))
 }
 
@@ -179,7 +187,7 @@ const DEEPEST: usize = 64;
 
 fn from_element(element: roxmltree::Node<'_, '_>, depth: usize) -> Value {
     let children: Vec<_> = element.children().filter(|child| child.is_element()).collect();
-    if children.is_empty() || depth > DEEPEST {
+    if (children.is_empty() && element.attributes().len() == 0) || depth > DEEPEST {
         return Value::from(element.text().unwrap_or_default());
     }
     let mut names: Vec<&str> = vec![];
@@ -192,9 +200,10 @@ fn from_element(element: roxmltree::Node<'_, '_>, depth: usize) -> Value {
         let same = children.iter().filter(|child| child.tag_name().name() == name);
         let mut values: Vec<Value> = same.map(|child| from_element(*child, depth + 1)).collect();
         let value = if values.len() == 1 { values.remove(0) } else { Value::from(values) };
-        (name, value)
+        (name.to_owned(), value)
     });
-    Value::from_pairs(members)
+    let attributes = element.attributes().map(|a| (format!("@{}", a.name()), Value::from(a.value())));
+    Value::from_pairs(members.chain(attributes))
 }
 
 #[cfg(test)]
@@ -237,7 +246,10 @@ mod tests {
         let value = from_xml("<a xmlns='u'><b>1</b><b>2</b><c><d>x</d></c></a>").expect("XML");
         let json = serde_json::to_string(&value).expect("JSON");
         assert_eq!(json, r#"{"b":["1","2"],"c":{"d":"x"}}"#);
-        assert!(from_xml("<!DOCTYPE a [<!ENTITY e 'x'>]><a>&e;</a>").is_none(), "no DTD");
+        let typed = "<?xml version='1.0'?><!DOCTYPE a [<!ENTITY e '&#160;'>]><a><r n='v'/><b>x</b></a>";
+        let typed = from_xml(typed).expect("XML");
+        assert_eq!(typed.to_string(), r#"{"r": {"@n": "v"}, "b": "x"}"#);
+        assert!(from_xml("<!DOCTYPE a [<!ENTITY e 'x'>]><a>&e;</a>").is_none(), "no entities of its own");
         assert!(from_xml("<a>").is_none());
     }
 }
