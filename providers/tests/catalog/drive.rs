@@ -113,7 +113,8 @@ impl Play {
         let zone = self.fake.zone.lock().expect("unpoisoned");
         let mut here: Vec<&str> = zone.here().into_iter().map(|record| record.value.as_str()).collect();
         let mut wanted = wanted.to_vec();
-        (here.sort_unstable(), wanted.sort_unstable());
+        here.sort_unstable();
+        wanted.sort_unstable();
         assert_eq!(here, wanted, "{}: {outcome:?}", self.name);
         let outcome = outcome.unwrap_or_else(|e| panic!("{}: {e}", self.name));
         assert_eq!(outcome.writes == 0, zone.writes == writes, "{}: {outcome:?}", self.name);
