@@ -1,9 +1,9 @@
 //! One server and the ways to write to it.
 
 use crate::support::{self, API_KEY, Kind, PowerDns, Server};
-use danesmith_providers::{Class, Provider};
 use danesmith_providers::catalog::Catalog;
 use danesmith_providers::http::{HttpProvider, Options, Setting};
+use danesmith_providers::{Class, Provider};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

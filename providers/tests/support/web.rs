@@ -34,7 +34,11 @@ impl Asked {
 /// What is answered.
 #[derive(Debug, Clone)]
 pub enum Told {
-    Answer { status: u16, headers: Vec<(String, String)>, body: String },
+    Answer {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: String,
+    },
     /// A body that never ends.
     Endless,
     /// The connection is closed without a word.
