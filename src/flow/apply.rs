@@ -7,7 +7,7 @@ use crate::flow::keys::{self, WantedKeys};
 use crate::flow::locate::Located;
 use crate::flow::working::Working;
 use crate::flow::world::World;
-use crate::flow::{issue, observe, publish, rotate, txt};
+use crate::flow::{deploy, issue, observe, publish, rotate, txt};
 use crate::model::desired::{Certificate, Dnssec, Endpoints, Keys};
 use crate::model::key::SpkiDigest;
 use crate::model::ledger;
@@ -70,6 +70,7 @@ async fn note_failure(world: &World, working: &mut Working<'_>) -> Result<()> {
 async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Result<Outcome> {
     working.document = world.store.document(&working.wanted.name).await?;
     working.live = world.store.live(&working.wanted.name).await?;
+    deploy::note_owed(world, working.wanted, &mut working.document).await;
     if options.now
         && let Some(failures) = &mut working.document.failures
     {
@@ -151,7 +152,7 @@ async fn act(
         Step::CleanUp => clean_up(world, working).await?,
         Step::Issue(_, key) => issue::issue(world, working, *key, Use::Serve).await?,
         Step::Stage(key) => issue::issue(world, working, *key, Use::Keep).await?,
-        Step::Reload(generation) => reload(world, working, *generation).await?,
+        Step::Reload(generation) => deploy::deploy(world, working, *generation).await?,
         Step::ObservePins => {
             working.step(world, "asking every name server for TLSA");
             look_at_pins(world, working, keys, seen).await?;
@@ -292,18 +293,6 @@ async fn clean_up(world: &World, working: &mut Working<'_>) -> Result<()> {
         working.changed(format!("{removed} TXT record(s) of an earlier run removed"));
     }
     failed.map_or(Ok(()), Err)
-}
-
-async fn reload(world: &World, working: &mut Working<'_>, generation: u64) -> Result<()> {
-    let argv = &working.wanted.deploy.reload;
-    if !argv.is_empty() {
-        working.step(world, "running the reload command");
-        let name = &working.wanted.name;
-        world.hooks.run(argv, name, &world.store.live_path(name)).await?;
-        working.changed(format!("reload command run for generation {generation}"));
-    }
-    working.document.reload_owed = None;
-    working.save(world).await
 }
 
 pub(super) fn refused(refusal: Refusal) -> Error {

@@ -5,6 +5,7 @@ pub mod account;
 pub mod apply;
 mod challenge;
 pub mod check;
+mod deploy;
 pub mod gone;
 mod issue;
 mod keys;

@@ -5,7 +5,7 @@ use crate::clock::minute;
 use crate::error::Result;
 use crate::flow::keys::{self, WantedKeys};
 use crate::flow::world::World;
-use crate::flow::{apply, observe};
+use crate::flow::{apply, deploy, observe};
 use crate::model::desired::Certificate;
 use crate::model::document::{Document, Installed, PinRecord};
 use crate::model::endpoint::{Algorithm, EndpointView, Shown};
@@ -33,6 +33,7 @@ pub async fn preview(world: &World, wanted: &Certificate) -> Preview {
 async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -> Result<()> {
     let mut document = world.store.document(&certificate.name).await?;
     let mut live = world.store.live(&certificate.name).await?;
+    deploy::note_owed(world, certificate, &mut document).await;
     let Some(keys) = keys::known(world, certificate, &document).await? else {
         return unmade(world, certificate, preview).await;
     };
@@ -70,7 +71,8 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
                 issued = true;
             }
             Step::Reload(_) => {
-                preview.changes.push(format!("~ run {}", certificate.deploy.reload.join(" ")));
+                let lines = deploy::describe(certificate);
+                preview.changes.extend(lines.into_iter().map(|line| format!("~ {line}")));
                 document.reload_owed = None;
             }
             Step::ObservePins => {
@@ -208,7 +210,7 @@ fn installed_everywhere(active: SpkiDigest) -> EndpointView {
         key: active,
         chain: Vec::new(),
     };
-    EndpointView { shown: vec![shown], failed: Vec::new() }
+    EndpointView { shown: vec![shown], ..EndpointView::default() }
 }
 
 fn taken_for_done(certificate: &Certificate, keys: &WantedKeys, now: Timestamp) -> Installed {

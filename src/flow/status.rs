@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::flow::world::World;
-use crate::flow::{apply, keys};
+use crate::flow::{apply, deploy, keys};
 use crate::model::desired::Certificate;
 use crate::model::document::Document;
 use crate::model::outcome::Facts;
@@ -10,7 +10,8 @@ use crate::model::plan::{Observed, OwnerView, Wanted, plan};
 
 /// Reads the document; asks nobody.
 pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
-    let document = world.store.document(&certificate.name).await?;
+    let mut document = world.store.document(&certificate.name).await?;
+    deploy::note_owed(world, certificate, &mut document).await;
     let live = world.store.live(&certificate.name).await?;
     let (keys, trouble) = match keys::known(world, certificate, &document).await {
         Ok(keys) => (keys, None),

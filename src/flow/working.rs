@@ -47,7 +47,7 @@ impl<'a> Working<'a> {
 
     /// Whether anything happens after an installation.
     pub(super) fn reloads(&self) -> bool {
-        !self.wanted.deploy.reload.is_empty()
+        !self.wanted.deploy.is_empty()
     }
 
     pub(super) fn step(&self, world: &World, step: &str) {

@@ -36,7 +36,7 @@ pub struct Document {
     /// Failed attempts since the last success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<Failures>,
-    /// The reload command has not yet succeeded for this generation.
+    /// This generation is not yet deployed and reloaded: files copied, reload command ended well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload_owed: Option<u64>,
     /// A whole certificate that is not served: for the new key before a switch, for the former one after it.

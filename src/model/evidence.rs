@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// The pin of this key is ripe at every owner, and every server was seen to have it in this very round.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ripe {
     key: SpkiDigest,
 }
@@ -26,7 +26,7 @@ impl Ripe {
 }
 
 /// Every probe of every endpoint was answered, and none presented this key (RFC 7671 §8.4).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NobodyPresents {
     key: SpkiDigest,
 }

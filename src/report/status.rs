@@ -87,7 +87,7 @@ fn describe(step: &Step) -> String {
         Step::Unpublish(_, evidence) => format!("remove the pin of {}", evidence.key()),
         Step::Forget(_, key) => format!("note that the pin of {key} is gone"),
         Step::Shift => "end the rotation".into(),
-        Step::Reload(_) => "run the reload command".into(),
+        Step::Reload(generation) => format!("deploy generation {generation} and reload the server"),
         Step::ObservePins => "ask the name servers for TLSA".into(),
         Step::ObserveEndpoints => "publish TLSA once every endpoint presents the active key".into(),
         Step::Publish(_) => "publish TLSA".into(),

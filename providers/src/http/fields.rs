@@ -50,9 +50,7 @@ impl Reading<'_> {
 
     /// An expression, with or without braces around it.
     pub(super) fn expression(&mut self, node: &Node, scope: &[&str]) -> Option<Expression> {
-        let Some(text) = self.text(node) else {
-            return None;
-        };
+        let text = self.text(node)?;
         let inner = text.trim();
         let bare = inner.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(inner);
         let expression = Expression { at: node.at, source: bare.trim().to_owned() };

@@ -7,7 +7,7 @@ use super::spec::{Pages, Step, Turn, Verdict};
 use super::{client, value};
 use crate::{Class, Error};
 use hickory_proto::rr::{Name, RData, RecordType};
-use minijinja::value::Value;
+use minijinja::value::{Value, ValueKind};
 use reqwest::Url;
 use std::collections::HashSet;
 
@@ -78,14 +78,8 @@ impl Engine {
                 return Ok(found);
             }
             let step = &pages.step;
-            let items = self.value(step, &pages.items, &answer.scope)?;
-            let list = items.try_iter().map_err(|_| {
-                self.defect(step, &format!("`{}` is {}, not a list", pages.items.source, items.kind()))
-            })?;
-            if items.as_str().is_some() || items.kind() == minijinja::value::ValueKind::Map {
-                return Err(self.defect(step, &format!("`{}` is no list", pages.items.source)));
-            }
-            found.extend(list.map(|item| (answer.scope.clone(), item)));
+            let items = self.list(step, &pages.items, &answer.scope)?;
+            found.extend(items.into_iter().map(|item| (answer.scope.clone(), item)));
             if found.len() > MOST_ITEMS {
                 return Err(self.defect(step, &format!("it lists more than {MOST_ITEMS} items")));
             }
@@ -134,6 +128,17 @@ impl Engine {
 
     fn value(&self, step: &Step, expression: &Expression, scope: &Scope) -> Result<Value, Error> {
         expression.value(scope).map_err(|why| self.defect(step, &why))
+    }
+
+    /// A list and nothing else: none or text must not read as "no items".
+    fn list(&self, step: &Step, expression: &Expression, scope: &Scope) -> Result<Vec<Value>, Error> {
+        let value = self.value(step, expression, scope)?;
+        let items = match value.kind() {
+            ValueKind::Seq | ValueKind::Iterable => value.try_iter().ok(),
+            _ => None,
+        };
+        let no_list = || format!("`{}` is {}, not a list", expression.source, value.kind());
+        items.map(Iterator::collect).ok_or_else(|| self.defect(step, &no_list()))
     }
 
     /// The zone of that name.
@@ -265,13 +270,7 @@ impl Engine {
         let step = &list.pages.step;
         let item = scope.value().get_attr("item").unwrap_or_default();
         let records: Vec<Value> = match &list.records {
-            Some(expression) => {
-                let records = self.value(step, expression, scope)?;
-                let records = records.try_iter().map_err(|_| {
-                    self.defect(step, &format!("`{}` is {}, not a list", expression.source, records.kind()))
-                })?;
-                records.collect()
-            }
+            Some(expression) => self.list(step, expression, scope)?,
             None => vec![item.clone()],
         };
         for record in records {

@@ -93,24 +93,31 @@ pub(super) fn ttl(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<TtlR
     Some(rules)
 }
 
-/// `[2/s, 15/min, 300/h]`
+/// `[2/s, 15/min, 1200/5min, 300/h]`
 pub(super) fn rates(node: &Node, reading: &mut Reading<'_>) -> Vec<Rate> {
     let mut rates = Vec::new();
     for text in reading.texts(node) {
-        let parsed = text.split_once('/').and_then(|(count, per)| {
-            let seconds = match per {
-                "s" => 1,
-                "min" => 60,
-                "h" => 3600,
-                _ => return None,
-            };
-            let count = count.parse::<u32>().ok().filter(|count| (1..=100_000).contains(count))?;
-            Some(Rate { count, per: Duration::from_secs(seconds) })
-        });
-        match parsed {
+        match rate(&text) {
             Some(rate) => rates.push(rate),
-            None => reading.say(node.at, format!("`{text}` is no rate; 2/s, 15/min and 300/h are")),
+            None => {
+                reading.say(node.at, format!("`{text}` is no rate; 2/s, 15/min, 1200/5min and 300/h are"))
+            }
         }
     }
     rates
+}
+
+fn rate(text: &str) -> Option<Rate> {
+    let (count, per) = text.split_once('/')?;
+    let digits = per.find(|c: char| !c.is_ascii_digit())?;
+    let (many, unit) = per.split_at(digits);
+    let seconds = match unit {
+        "s" => 1,
+        "min" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    let many = if many.is_empty() { 1 } else { many.parse::<u64>().ok()? };
+    let count = count.parse::<u32>().ok().filter(|count| (1..=100_000).contains(count))?;
+    (1..=3600).contains(&many).then(|| Rate { count, per: Duration::from_secs(many * seconds) })
 }

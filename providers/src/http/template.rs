@@ -46,8 +46,10 @@ impl Template {
             Template::Map(members) => map(members, scope),
             Template::Each { list, name, item } => {
                 let list = list.value(scope)?;
-                let items =
-                    list.try_iter().map_err(|_| format!("`$each` of what is no list: {}", list.kind()))?;
+                let items = match list.kind() {
+                    ValueKind::Seq | ValueKind::Iterable => list.try_iter().map_err(|e| e.to_string())?,
+                    kind => return Err(format!("`$each` of what is no list: {kind}")),
+                };
                 let rendered = items.map(|value| item.render(&scope.with_own(name, value)));
                 rendered.collect::<Result<Vec<_>, _>>().map(Value::from)
             }

@@ -67,8 +67,8 @@ impl Site {
         }))
     }
 
-    /// PowerDNS 4.7 answers an UPDATE with a bad MAC by a bare NOTAUTH, as others do for a zone they do not serve.
-    pub fn class_of_a_wrong_key(&self) -> Class {
+    /// PowerDNS 4.7 answers a question with a bad MAC by a bare NOTAUTH, as others do for a zone they do not serve.
+    pub fn class_of_a_question_with_a_wrong_key(&self) -> Class {
         if self.way == Way::PowerDnsUpdate { Class::NotFound } else { Class::Auth }
     }
 

@@ -104,7 +104,7 @@ pub enum Proof {
 }
 
 /// What was seen in this run; `None` where nobody looked yet.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Observed {
     /// TLSA per owner name.
     pub pins: Option<BTreeMap<String, OwnerView>>,
@@ -133,7 +133,7 @@ impl Observed {
 }
 
 /// What the authoritative servers hold at one TLSA owner name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct OwnerView {
     /// 3 1 1 digests that every server that answered has.
     pub everywhere: BTreeSet<SpkiDigest>,
@@ -154,6 +154,11 @@ pub struct OwnerView {
     pub ttl: Option<u32>,
     /// Earliest end of a signature over the RRset at any server.
     pub signed_until: Option<Timestamp>,
+    /// The name that holds the records, after aliases.
+    pub target: String,
+    /// Largest TTL of an alias on the way to it, seconds; `None`: there is no alias. Another target is known everywhere
+    /// only after this time.
+    pub alias_ttl: Option<u32>,
     /// SOA serial of the zone by server ("ns1.example.org. (192.0.2.1:53)").
     pub serials: BTreeMap<String, u32>,
 }
@@ -168,7 +173,7 @@ pub struct OtherTlsa {
 }
 
 /// The next thing to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// `live` does not point at the installed generation: a run was killed between the two.
     Relink(u64),
@@ -219,7 +224,7 @@ pub enum Step {
 }
 
 /// Why a certificate is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// There is none.
     First,
@@ -250,7 +255,7 @@ impl Reason {
 }
 
 /// Why a step is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Refusal {
     /// What was refused: completes "could not …".
     pub action: String,

@@ -81,7 +81,7 @@ fn with_endpoints(mut observed: Observed, with_active: usize, without_active: &[
     let active = (0..with_active).map(|_| shown("smtp://mx1:25", A));
     let others = without_active.iter().map(|at| shown(at, C));
     let shown = active.chain(others).collect();
-    observed.endpoints = Some(EndpointView { shown, failed: Vec::new() });
+    observed.endpoints = Some(EndpointView { shown, ..EndpointView::default() });
     observed
 }
 
