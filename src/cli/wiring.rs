@@ -65,7 +65,9 @@ fn without_waiting(desired: &mut Desired) {
     use crate::model::policy::Policy;
     use jiff::SignedDuration;
     if std::env::var_os("DANESMITH_TEST_WITHOUT_WAITING").is_some() {
-        tracing::warn!("DANESMITH_TEST_WITHOUT_WAITING: keys are served before their pins are ripe, mail WILL break");
+        tracing::warn!(
+            "DANESMITH_TEST_WITHOUT_WAITING: keys are served before their pins are ripe, mail WILL break"
+        );
         let none = Policy { ttls: 0, slack: SignedDuration::ZERO, floor: SignedDuration::ZERO };
         desired.certificates.values_mut().for_each(|c| c.policy = none);
     }
