@@ -60,15 +60,16 @@ impl Post {
         for server in BOTH {
             post.lab.set_chain(server, &[&chain]);
         }
-        let reload = post.lab.dir().join("reload");
-        let lines = BOTH.map(|server| post.lab.reload_command(server).join(" "));
-        fs::write(&reload, format!("#!/bin/sh\n{}\n{}\n", lines[0], lines[1])).unwrap();
-        fs::set_permissions(&reload, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         post
     }
 
     /// Writes zones.yaml.
     pub(crate) fn configure(&self, keys: &str, rotation: &str) {
+        self.configure_with(keys, rotation, TTL);
+    }
+
+    /// Writes zones.yaml, with another TTL of the TLSA records.
+    pub(crate) fn configure_with(&self, keys: &str, rotation: &str, ttl: u32) {
         let text = format!(
             "version: 1
 state: ./state
@@ -78,16 +79,16 @@ accounts:
 providers:
   home: {{rfc2136: {{server: 127.0.0.11, tsig: {{name: danesmith-key, algorithm: hmac-sha256, secret: {{file: tsig.secret}}}}}}}}
 zones:
-  example.test: {{provider: home, ttl: {{txt: 1, tlsa: {TTL}}}}}
+  example.test: {{provider: home, ttl: {{txt: 1, tlsa: {ttl}}}}}
 certificates:
   mx:
     names: [{HOST}]
     {keys}
     tlsa: [{OWNER}]
     rotation: {rotation}
-    deploy: {{reload: [{}/reload]}}
+    deploy: {{reload: [{}]}}
 ",
-            self.lab.dir().display()
+            self.lab.reload_command(&BOTH).join(", ")
         );
         fs::write(self.lab.dir().join("zones.yaml"), text).unwrap();
     }
