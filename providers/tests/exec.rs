@@ -2,10 +2,18 @@
 //! missing on this host fails a test and is named.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
 
+#[path = "exec/acme_sh.rs"]
+mod acme_sh;
 #[path = "exec/hostile.rs"]
 mod hostile;
+#[path = "exec/lego.rs"]
+mod lego;
+#[path = "exec/lexicon.rs"]
+mod lexicon;
 #[path = "exec/plugins.rs"]
 mod plugins;
+#[path = "exec/powerdns.rs"]
+mod powerdns;
 #[allow(dead_code, unused_imports, reason = "shared with the tests of other providers")]
 mod support;
 #[path = "exec/tools.rs"]

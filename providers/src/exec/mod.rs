@@ -246,7 +246,7 @@ fn pause(error: &Error, tries: u32) -> Duration {
 
 /// A program that somebody else may change would run with our credentials. Names without a slash are found in PATH, which
 /// is the administrator's.
-fn check_owner(program: &Path, label: &str) -> Result<(), Error> {
+pub(crate) fn check_owner(program: &Path, label: &str) -> Result<(), Error> {
     if program.components().count() < 2 {
         return Ok(());
     }

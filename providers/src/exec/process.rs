@@ -2,7 +2,7 @@
 //! that takes its whole group along.
 
 use super::redact::Redactor;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Longest line of standard error that is looked at, octets; our choice.
@@ -26,6 +26,8 @@ const QUOTED: usize = 3;
 const GRACE: Duration = Duration::from_secs(2);
 /// How long its last words may take after its end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How often a child is asked whether it has ended.
+const POLL: Duration = Duration::from_millis(10);
 /// PATH of a child when we have none ourselves.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -44,13 +46,22 @@ pub(crate) struct Start {
     pub(crate) redactor: Redactor,
 }
 
+/// What a child's standard output is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Answers, to be read line by line.
+    Lines,
+    /// More words for the log.
+    Log,
+}
+
 /// A running child; dropping it kills its group.
 pub(crate) struct Process {
     child: Child,
     group: Option<Pid>,
     pub(crate) stdin: Option<ChildStdin>,
     stdout: Option<Lines<ChildStdout>>,
-    log: Option<JoinHandle<()>>,
+    logs: Vec<JoinHandle<()>>,
     last_words: Arc<Mutex<VecDeque<String>>>,
 }
 
@@ -68,7 +79,7 @@ impl Process {
     /// Starts it.
     ///
     /// Errors: the system's, when the program cannot be run.
-    pub(crate) fn start(start: &Start) -> io::Result<Self> {
+    pub(crate) fn start(start: &Start, output: Output) -> io::Result<Self> {
         let (program, arguments) =
             start.argv.split_first().ok_or_else(|| io::Error::other("no program is named"))?;
         let mut command = Command::new(program);
@@ -81,16 +92,19 @@ impl Process {
         let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let last_words = Arc::default();
-        let log = child.stderr.take().map(|stderr| {
-            let log = Log {
-                label: start.label.clone(),
-                redactor: start.redactor.clone(),
-                last_words: Arc::clone(&last_words),
-            };
-            tokio::spawn(log.follow(stderr))
-        });
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take().map(Lines::new));
-        Ok(Process { child, group, stdin, stdout, log, last_words })
+        let log = || Log {
+            label: start.label.clone(),
+            redactor: start.redactor.clone(),
+            last_words: Arc::clone(&last_words),
+        };
+        let mut logs = Vec::new();
+        logs.extend(child.stderr.take().map(|stderr| tokio::spawn(log().follow(stderr))));
+        let mut stdout = child.stdout.take();
+        if output == Output::Log {
+            logs.extend(stdout.take().map(|stdout| tokio::spawn(log().follow(stdout))));
+        }
+        let (stdin, stdout) = (child.stdin.take(), stdout.map(Lines::new));
+        Ok(Process { child, group, stdin, stdout, logs, last_words })
     }
 
     /// The next line of standard output, at most `limit` octets.
@@ -98,6 +112,18 @@ impl Process {
         match &mut self.stdout {
             Some(lines) => lines.next(limit).await,
             None => Ok(Line::End(Zeroizing::default())),
+        }
+    }
+
+    /// Waits for the end of the child and leaves it unreaped, so that its id stays its own until its group is killed.
+    pub(crate) async fn exited(&self) {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        while let Some(leader) = self.group {
+            match waitid(WaitId::Pid(leader), options) {
+                Ok(None) => sleep(POLL).await,
+                // Gone, or nobody we may wait for any more.
+                Ok(Some(_)) | Err(_) => break,
+            }
         }
     }
 
@@ -119,7 +145,7 @@ impl Process {
 
     /// What it said last on standard error, cleaned: " It said: …" or nothing.
     pub(crate) async fn last_words(&mut self) -> String {
-        if let Some(log) = self.log.take() {
+        for log in self.logs.drain(..) {
             let _ = timeout(LAST_WORDS, log).await; // a grandchild may hold the pipe open: then as much as came
         }
         let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,7 +173,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill_group();
-        if let Some(log) = self.log.take() {
+        for log in &self.logs {
             log.abort();
         }
     }

@@ -1,7 +1,7 @@
 //! One plugin process per run, kept open: a request line, an answer line. Whatever is not an orderly answer ends the
 //! process, with its whole group; the next request starts another one, a few times.
 
-use super::process::{Line, Process, Start};
+use super::process::{Line, Output, Process, Start};
 use super::protocol::{Answer, Hello, Operation, PROTOCOL, Request, Settings};
 use crate::{Capabilities, Class, Error};
 use serde_json::Value;
@@ -89,7 +89,8 @@ impl Session {
         }
         state.starts += 1;
         state.last_id = 0;
-        state.process = Some(Process::start(&self.start).map_err(|error| self.cannot_run(&error))?);
+        state.process =
+            Some(Process::start(&self.start, Output::Lines).map_err(|error| self.cannot_run(&error))?);
         let operation = Operation::Hello { protocol: PROTOCOL, config: &self.settings };
         let hello = match self.exchange(state, operation, time).await? {
             Ok(value) => value,

@@ -5,30 +5,52 @@ use async_trait::async_trait;
 use danesmith_providers::authoritative::Authoritative;
 use danesmith_providers::conformance::{Check, Finding, Outcome, check};
 use danesmith_providers::exec::{ExecProvider, Options, Setting, Settings};
-use danesmith_providers::rfc2136::Rfc2136;
-use danesmith_providers::{Error, Provider, RrSet};
+use danesmith_providers::{Class, Error, Provider, RrSet};
 use data_encoding::BASE64;
+use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use serde_json::json;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::net::UdpSocket;
 
-/// One server, asked by a program that has nothing to do with the one under test.
-pub struct Witness(pub Rfc2136);
+/// One server, asked without a key by a program that has nothing to do with the one under test.
+pub struct Witness(pub SocketAddr);
 
 impl Witness {
     pub fn of(server: &Server) -> Self {
-        Witness(support::provider(server.address(), |_| {}))
+        Witness(server.address())
     }
 }
 
 #[async_trait]
 impl Authoritative for Witness {
-    async fn look(&self, zone: &Name, name: &Name, rtype: RecordType) -> Result<Vec<RrSet>, Error> {
-        Ok(vec![self.0.list(zone, name, rtype).await?])
+    async fn look(&self, _zone: &Name, name: &Name, rtype: RecordType) -> Result<Vec<RrSet>, Error> {
+        let away = |error: std::io::Error| Error::new(Class::Transient, format!("no answer: {error}"));
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(away)?;
+        socket.connect(self.0).await.map_err(away)?;
+        let mut question = Message::query();
+        question.add_query(Query::query(name.clone(), rtype));
+        let mut edns = Edns::new();
+        edns.set_max_payload(4096);
+        question.set_edns(edns);
+        socket.send(&question.to_vec().unwrap()).await.map_err(away)?;
+        let mut datagram = [0; 4096];
+        let received = tokio::time::timeout(Duration::from_secs(3), socket.recv(&mut datagram)).await;
+        let length = received.map_err(|late| away(late.into()))?.map_err(away)?;
+        let answer = Message::from_vec(&datagram[..length]).unwrap();
+        if answer.response_code == ResponseCode::Refused {
+            return Err(Error::new(Class::NotFound, "REFUSED"));
+        }
+        assert!(!answer.truncation, "{answer}");
+        let here: Vec<_> =
+            answer.answers.iter().filter(|r| r.name == *name && r.record_type() == rtype).collect();
+        let ttl = here.iter().map(|record| record.ttl).min().unwrap_or(0);
+        Ok(vec![RrSet { ttl, values: here.iter().map(|record| record.data.clone()).collect() }])
     }
 }
 
@@ -109,8 +131,12 @@ pub async fn open_with(
 
 /// All findings in the zone of the test server, with the server itself as witness.
 pub async fn conformance(provider: &dyn Provider, server: &Server) -> Vec<Finding> {
-    let witness = Witness::of(server);
-    let zone = support::zone();
+    conformance_at(provider, server.address()).await
+}
+
+/// The same at any server of this zone.
+pub async fn conformance_at(provider: &dyn Provider, server: SocketAddr) -> Vec<Finding> {
+    let (witness, zone) = (Witness(server), support::zone());
     let patience = Duration::from_secs(10);
     check(&Check { provider, zone: &zone, authoritative: Some(&witness), patience }).await
 }
