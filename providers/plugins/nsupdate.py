@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """danesmith exec plugin: dynamic update through nsupdate(1), read back with dig(1). Standard library only.
 
-For what danesmith's own rfc2136 provider does not do: SIG(0) keys and TSIG algorithms in key files (`key_file`), and
-GSS-TSIG as Active Directory wants it (`gss`). With a plain TSIG secret use the built-in provider; it is faster.
+An example, and for what danesmith's own rfc2136 provider does not do: any key nsupdate reads from a file (`key_file`), and
+GSS-TSIG as Active Directory wants it (`gss`, not tested by us). With a TSIG secret the built-in provider is faster.
 
 config:
   server     address or name of the primary (required)

@@ -11,6 +11,7 @@ pub trait Authoritative: Send + Sync {
     /// What each server answers for `name`, one entry per server; empty sets are answers, too.
     ///
     /// Errors: [`crate::Class::NotFound`] when no server serves `zone`, [`crate::Class::Transient`] when one of them
-    /// does not answer: a server nobody heard may hold what must not be removed.
+    /// does not answer (a server nobody heard may hold what must not be removed), [`crate::Class::Conflict`] for an alias at
+    /// `name`.
     async fn look(&self, zone: &Name, name: &Name, rtype: RecordType) -> Result<Vec<RrSet>, Error>;
 }

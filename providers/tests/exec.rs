@@ -16,5 +16,7 @@ mod plugins;
 mod powerdns;
 #[allow(dead_code, unused_imports, reason = "shared with the tests of other providers")]
 mod support;
+#[path = "exec/together.rs"]
+mod together;
 #[path = "exec/tools.rs"]
 mod tools;

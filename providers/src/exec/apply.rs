@@ -4,7 +4,7 @@
 use super::protocol::{Operation, WireChange};
 use super::value::{holds, plain, same, to_text};
 use super::{ExecProvider, Listed, passes, pause};
-use crate::{Applied, Change, Class, Error};
+use crate::{Applied, Capabilities, Change, Class, Error};
 use hickory_proto::rr::{Name, RData, RecordType};
 use serde::de::IgnoredAny;
 use std::time::Duration;
@@ -102,11 +102,9 @@ impl<'a> Run<'a> {
     }
 
     fn steps(&self, view: &View) -> Vec<WireChange> {
-        self.changes
-            .iter()
-            .zip(view)
-            .filter_map(|(change, (ttl, listed))| step(change, *ttl, listed))
-            .collect()
+        let caps = &self.provider.capabilities;
+        let pairs = self.changes.iter().zip(view);
+        pairs.filter_map(|(change, (ttl, listed))| step(change, *ttl, listed, caps)).collect()
     }
 
     async fn write(&mut self, steps: &[WireChange]) -> Result<(), Error> {
@@ -176,7 +174,7 @@ fn merged(zone: &Name, changes: &[Change]) -> Result<Vec<Change>, Error> {
 }
 
 /// What is left to do; values to remove are spelled as they were listed. `None` when nothing is.
-fn step(change: &Change, ttl: u32, listed: &[Listed]) -> Option<WireChange> {
+fn step(change: &Change, ttl: u32, listed: &[Listed], caps: &Capabilities) -> Option<WireChange> {
     let standing: Vec<RData> = listed.iter().map(|listed| listed.value.clone()).collect();
     let mut add: Vec<String> =
         change.add.iter().filter(|value| !holds(&standing, value)).filter_map(to_text).collect();
@@ -187,7 +185,7 @@ fn step(change: &Change, ttl: u32, listed: &[Listed]) -> Option<WireChange> {
         return None;
     }
     // RFC 2181 §5.2: one TTL per RRset; that of the others stays.
-    let ttl = if listed.is_empty() { change.ttl } else { ttl };
+    let ttl = if listed.is_empty() { change.ttl.clamp(caps.min_ttl, caps.max_ttl) } else { ttl };
     Some(WireChange { name: plain(&change.name), rtype: change.rtype.to_string(), ttl, add, remove })
 }
 

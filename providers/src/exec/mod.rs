@@ -7,6 +7,7 @@ pub(crate) mod process;
 mod protocol;
 pub(crate) mod redact;
 mod session;
+mod trust;
 pub(crate) mod turn;
 pub(crate) mod value;
 
@@ -22,11 +23,11 @@ use serde_json::Value;
 use session::Session;
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+pub(crate) use trust::check_owner;
 use turn::Turns;
 use value::plain;
 use zeroize::Zeroizing;
@@ -101,6 +102,11 @@ impl ExecProvider {
         let Options { label, request, total, env, dir, locks } = options;
         if let Some(program) = argv.first() {
             check_owner(Path::new(program), &label)?;
+        }
+        // `python3 /path/plugin.py`: the script counts as much as its interpreter.
+        let scripts = argv.iter().skip(1).map(Path::new).filter(|path| path.is_absolute() && path.is_file());
+        for script in scripts {
+            check_owner(script, &label)?;
         }
         let secrets = config.values().filter_map(|setting| match setting {
             Setting::Secret(text) => Some(text.as_str()),
@@ -242,26 +248,4 @@ fn passes(error: &Error) -> bool {
 fn pause(error: &Error, tries: u32) -> Duration {
     let ours = FIRST_PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(6)).min(MAX_PAUSE);
     error.retry_after.unwrap_or(ours)
-}
-
-/// A program that somebody else may change would run with our credentials. Names without a slash are found in PATH, which
-/// is the administrator's.
-pub(crate) fn check_owner(program: &Path, label: &str) -> Result<(), Error> {
-    if program.components().count() < 2 {
-        return Ok(());
-    }
-    let refuse = |why: String| Error::new(Class::Rejected, format!("{label}: `{}` {why}", program.display()));
-    if !program.is_absolute() {
-        return Err(refuse("is no absolute path".to_owned()));
-    }
-    let metadata = std::fs::metadata(program).map_err(|error| refuse(format!("cannot be run: {error}")))?;
-    let ours = rustix::process::geteuid().as_raw();
-    if metadata.uid() != 0 && metadata.uid() != ours {
-        return Err(refuse(format!("belongs to user {}, neither to root nor to us", metadata.uid())));
-    }
-    if metadata.mode() & 0o022 != 0 {
-        let hint = format!("chmod go-w {}", program.display());
-        return Err(refuse("may be changed by others (group or world may write)".to_owned()).hint(hint));
-    }
-    Ok(())
 }

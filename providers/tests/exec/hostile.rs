@@ -131,6 +131,18 @@ async fn a_plugin_that_cannot_be_run_is_told_before_anything_starts() {
     std::process::Command::new("chmod").arg("g+w").arg(&program).status().unwrap();
     let error = open(&program, Settings::new()).await.unwrap_err();
     assert!(error.message.contains("may be changed by others"), "{error}");
+    let interpreted =
+        ExecProvider::new(vec!["sh".into(), program.into()], Settings::new(), Options::new("exec x")).await;
+    assert!(interpreted.unwrap_err().message.contains("may be changed by others"));
+    let open_folder = dir.path("open");
+    std::fs::create_dir(&open_folder).unwrap();
+    let inside = dir.program("open/plugin", "#!/bin/sh\n");
+    std::process::Command::new("chmod").arg("o+w").arg(&open_folder).status().unwrap();
+    let error = open(&inside, Settings::new()).await.unwrap_err();
+    assert!(
+        error.message.contains("lies in") && error.message.contains("may be changed by others"),
+        "{error}"
+    );
     assert_eq!(runs(&dir), 0);
     let relative = ExecProvider::new(vec!["./plugin".into()], Settings::new(), Options::new("exec x")).await;
     assert!(relative.unwrap_err().message.contains("no absolute path"));
