@@ -10,6 +10,8 @@ mod hostile;
 mod lego;
 #[path = "exec/lexicon.rs"]
 mod lexicon;
+#[path = "exec/manual.rs"]
+mod manual;
 #[path = "exec/plugins.rs"]
 mod plugins;
 #[path = "exec/powerdns.rs"]

@@ -61,6 +61,10 @@ impl Session {
     /// or its answer is no answer. After the last two nobody knows what became of the request.
     pub(super) async fn ask(&self, operation: Operation<'_>, time: Duration) -> Result<Value, Error> {
         let mut state = self.state.lock().await;
+        if time.is_zero() {
+            let text = format!("{}: no time is left for `{}`", self.label(), operation.word());
+            return Err(Error::new(Class::Transient, text));
+        }
         if state.asking {
             // The answer to a request that nobody waits for any more would be taken for ours.
             self.end(&mut state).await;
