@@ -4,7 +4,7 @@
 use crate::error::{Error, Kind, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// Mode of everything that may hold a secret.
@@ -13,6 +13,38 @@ pub const PRIVATE: u32 = 0o600;
 /// Replaces (or creates) `path` durably; the file is 0600 from the moment it exists.
 pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     replace(path, content).map_err(|e| failed("write", path, &e))
+}
+
+/// Who may use a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// Owner; `None`: whoever runs.
+    pub uid: Option<u32>,
+    /// Group; `None`: that of whoever runs.
+    pub gid: Option<u32>,
+    /// Permission bits, whatever the umask says.
+    pub mode: u32,
+}
+
+/// Like [`write`], for a file that others use: owner, group and mode are final before a byte is in it.
+pub fn write_as(path: &Path, content: &[u8], access: Access) -> Result<()> {
+    let temp = temporary(path);
+    let written = remove_if_there(&temp)
+        .and_then(|()| fill_as(&temp, content, access))
+        .and_then(|()| fs::rename(&temp, path))
+        .and_then(|()| sync_folder(parent(path)));
+    written.map_err(|e| {
+        let _ = fs::remove_file(&temp);
+        failed("write", path, &e)
+    })
+}
+
+fn fill_as(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
+    fchown(&file, access.uid, access.gid)?;
+    file.set_permissions(fs::Permissions::from_mode(access.mode))?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 /// Creates `path` durably; one that exists already is an error and stays untouched. 0600 at creation.
@@ -49,7 +81,12 @@ pub fn folder(path: &Path) -> Result<()> {
     if let Some(above) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         folder(above)?;
     }
-    let made = match fs::DirBuilder::new().mode(0o700).create(path) {
+    one_folder(path, 0o700)
+}
+
+/// Creates one folder with this mode (within the umask); one that is there stays as it is.
+pub fn one_folder(path: &Path, mode: u32) -> Result<()> {
+    let made = match fs::DirBuilder::new().mode(mode).create(path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other.and_then(|()| sync_folder(parent(path))),
     };
@@ -74,6 +111,11 @@ pub fn write_folder(path: &Path, files: &[(&str, &[u8])]) -> Result<()> {
         .map_err(|e| failed("sync the folder", path, &e))
 }
 
+/// Makes what was renamed into a folder durable, also what a killed run renamed there.
+pub fn settle(path: &Path) -> Result<()> {
+    sync_folder(path).map_err(|e| failed("sync the folder", path, &e))
+}
+
 /// Replaces `path` in one step but without waiting for the disk: for what may be lost without harm.
 pub fn write_lazily(path: &Path, content: &[u8]) -> Result<()> {
     let temp = temporary(path);
@@ -91,7 +133,7 @@ pub fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             e.hint("free space on this file system, then run again")
         }
-        io::ErrorKind::PermissionDenied => e.hint("run as the user who owns the state directory"),
+        io::ErrorKind::PermissionDenied => e.hint("run danesmith as a user who may do that"),
         _ => e,
     }
 }

@@ -1,8 +1,10 @@
 //! Probes against servers on loopback: rustls in process, OpenSSL as a child, small SMTP fakes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use danesmith::model::desired::{Endpoint, Protocol};
-use danesmith::verify::{Algorithm, Endpoints, Outcome, Presented, Prober, ProberConfig};
+use danesmith::model::endpoint::{Endpoint, Protocol};
+use danesmith::verify::{
+    Algorithm, Ask, Endpoints, FailureKind, Outcome, Presented, Prober, ProberConfig, Sni, Versions,
+};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
@@ -137,58 +139,77 @@ async fn probe(protocol: Protocol, host: &str, port: u16) -> Vec<Presented> {
     Prober::new(config).unwrap().probe(&endpoint).await.unwrap()
 }
 
-/// The ECDSA and the RSA outcome at the only address.
-async fn outcomes(protocol: Protocol, address: SocketAddr) -> [Outcome; 2] {
+/// ECDSA, ECDSA in TLS 1.2, RSA, RSA in TLS 1.2: what is asked at an address, to which no name can be sent.
+async fn outcomes(protocol: Protocol, address: SocketAddr) -> [Outcome; 4] {
     let presented = probe(protocol, &address.ip().to_string(), address.port()).await;
-    let [ecdsa, rsa] = <[Presented; 2]>::try_from(presented).unwrap();
-    assert_eq!((ecdsa.algorithm, rsa.algorithm), (Algorithm::Ecdsa, Algorithm::Rsa));
-    assert_eq!((ecdsa.address, rsa.address), (address, address));
-    [ecdsa.outcome, rsa.outcome]
+    let asks = presented.iter().map(|one| one.ask.to_string()).collect::<Vec<_>>();
+    let nameless = ["ECDSA", "ECDSA, TLS 1.2", "RSA", "RSA, TLS 1.2"];
+    assert_eq!(asks, nameless.map(|ask| ask.replacen("SA", "SA, without SNI", 1)));
+    assert!(presented.iter().all(|one| one.address == address));
+    <[Presented; 4]>::try_from(presented).unwrap().map(|one| one.outcome)
+}
+
+/// What a server of these versions answers that has these two for ECDSA and RSA.
+fn answers(versions: &[&SupportedProtocolVersion], ecdsa: Outcome, rsa: Outcome) -> [Outcome; 4] {
+    let old = |outcome: &Outcome| match versions {
+        [only] if *only == &version::TLS13 => Outcome::NothingFor,
+        _ => outcome.clone(),
+    };
+    let (old_ecdsa, old_rsa) = (old(&ecdsa), old(&rsa));
+    [ecdsa, old_ecdsa, rsa, old_rsa]
 }
 
 async fn tls_outcomes(
     identities: &[&Identity],
     versions: &[&'static SupportedProtocolVersion],
-) -> [Outcome; 2] {
+) -> [Outcome; 4] {
     let acceptor = acceptor(choice(identities), versions);
     let (address, _) = serve(Ipv4Addr::LOCALHOST.into(), 0, &[], acceptor).await;
     outcomes(Protocol::Tls, address).await
 }
 
-fn failures(outcomes: [Outcome; 2]) -> [String; 2] {
+fn failures(outcomes: [Outcome; 4], kind: FailureKind) -> [String; 4] {
     outcomes.map(|outcome| match outcome {
-        Outcome::Failed(reason) => reason,
+        Outcome::Failed(failure) if failure.kind == kind => failure.words,
         other => panic!("{other:?}"),
     })
 }
 
+const EVERY: [&[&SupportedProtocolVersion]; 3] = [BOTH, &[&version::TLS12], &[&version::TLS13]];
+
 #[tokio::test]
 async fn an_ecdsa_server_has_no_rsa_certificate() {
     let ecdsa = Identity::ecdsa();
-    for versions in [BOTH, &[&version::TLS12], &[&version::TLS13]] {
-        assert_eq!(tls_outcomes(&[&ecdsa], versions).await, [ecdsa.chain(), Outcome::NoSuchAlgorithm]);
+    for versions in EVERY {
+        let expected = answers(versions, ecdsa.chain(), Outcome::NothingFor);
+        assert_eq!(tls_outcomes(&[&ecdsa], versions).await, expected);
     }
 }
 
 #[tokio::test]
 async fn an_ed25519_key_counts_with_ecdsa() {
     let ed25519 = Identity::of(&KeyPair::generate_for(&PKCS_ED25519).unwrap());
-    assert_eq!(tls_outcomes(&[&ed25519], BOTH).await, [ed25519.chain(), Outcome::NoSuchAlgorithm]);
+    let expected = answers(BOTH, ed25519.chain(), Outcome::NothingFor);
+    assert_eq!(tls_outcomes(&[&ed25519], BOTH).await, expected);
 }
 
 #[tokio::test]
 async fn an_rsa_server_has_no_ecdsa_certificate() {
     let rsa = Identity::rsa();
-    for versions in [BOTH, &[&version::TLS12], &[&version::TLS13]] {
-        assert_eq!(tls_outcomes(&[&rsa], versions).await, [Outcome::NoSuchAlgorithm, rsa.chain()]);
+    for versions in EVERY {
+        assert_eq!(
+            tls_outcomes(&[&rsa], versions).await,
+            answers(versions, Outcome::NothingFor, rsa.chain())
+        );
     }
 }
 
 #[tokio::test]
 async fn both_certificates_of_a_server_are_seen() {
     let (ecdsa, rsa) = (Identity::ecdsa(), Identity::rsa());
-    for versions in [BOTH, &[&version::TLS12], &[&version::TLS13]] {
-        assert_eq!(tls_outcomes(&[&ecdsa, &rsa], versions).await, [ecdsa.chain(), rsa.chain()]);
+    for versions in EVERY {
+        let expected = answers(versions, ecdsa.chain(), rsa.chain());
+        assert_eq!(tls_outcomes(&[&ecdsa, &rsa], versions).await, expected);
     }
 }
 
@@ -197,9 +218,9 @@ async fn a_server_that_does_not_hold_the_key_is_not_believed() {
     let (shown, held) = (Identity::ecdsa(), KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap());
     let liar = Identity { certified: certified(&shown.der, &held), ..shown };
     for versions in [&[&version::TLS12], &[&version::TLS13]] {
-        let [outcome, _] = tls_outcomes(&[&liar], versions).await;
+        let [outcome, ..] = tls_outcomes(&[&liar], versions).await;
         assert!(
-            matches!(&outcome, Outcome::Failed(reason) if reason.contains("BadSignature")),
+            matches!(&outcome, Outcome::Failed(failure) if failure.words.contains("BadSignature")),
             "{outcome:?}"
         );
     }
@@ -212,22 +233,58 @@ async fn smtp_is_upgraded_and_left_politely() {
     let choice = choice(&[&ecdsa]);
     let (address, heard) =
         serve(Ipv4Addr::LOCALHOST.into(), 0, script, acceptor(Arc::clone(&choice), BOTH)).await;
-    assert_eq!(outcomes(Protocol::Smtp, address).await, [ecdsa.chain(), Outcome::NoSuchAlgorithm]);
+    let expected = answers(BOTH, ecdsa.chain(), Outcome::NothingFor);
+    assert_eq!(outcomes(Protocol::Smtp, address).await, expected);
     tokio::time::sleep(Duration::from_millis(50)).await;
     let heard = heard.lock().unwrap().clone();
     assert!(heard.contains("EHLO [127.0.0.1]\r\n") && heard.ends_with("QUIT\r\nclosed"), "{heard}");
-    assert_eq!(*choice.sni.lock().unwrap(), [None, None], "an address is no SNI");
+    assert_eq!(*choice.sni.lock().unwrap(), [None, None, None, None], "an address is no SNI");
 }
 
 #[tokio::test]
-async fn the_name_is_sent_as_sni() {
+async fn the_name_is_sent_as_sni_and_withheld_in_turn() {
     let ecdsa = Identity::ecdsa();
     let choice = choice(&[&ecdsa]);
     let (address, _) = serve(Ipv4Addr::LOCALHOST.into(), 0, &[], acceptor(Arc::clone(&choice), BOTH)).await;
     let presented = probe(Protocol::Tls, "localhost", address.port()).await;
-    assert!(presented.iter().any(|one| one.address == address && one.outcome == ecdsa.chain()));
-    let sni = choice.sni.lock().unwrap().clone();
-    assert!(!sni.is_empty() && sni.iter().all(|name| name.as_deref() == Some("localhost")), "{sni:?}");
+    let here: Vec<_> = presented.iter().filter(|one| one.address == address).collect();
+    let chains = here.iter().filter(|one| one.outcome == ecdsa.chain());
+    assert_eq!((here.len(), chains.count()), (8, 4));
+    let mut sni = choice.sni.lock().unwrap().clone();
+    sni.sort();
+    let named = Some("localhost".to_owned());
+    assert_eq!(sni, [vec![None; 4], vec![named; 4]].concat());
+}
+
+/// One certificate for a name, another for everybody else: a mail host of many.
+#[derive(Debug)]
+struct ByName(Arc<CertifiedKey>, Arc<CertifiedKey>);
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(if hello.server_name() == Some("mx.example.org") { &self.0 } else { &self.1 }.clone())
+    }
+}
+
+#[tokio::test]
+async fn the_certificate_for_nobody_in_particular_is_seen_too() {
+    let (mine, fallback) = (Identity::ecdsa(), Identity::ecdsa());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(BOTH)
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(ByName(mine.certified.clone(), fallback.certified.clone())));
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (address, _) = serve(Ipv4Addr::LOCALHOST.into(), 0, &[], acceptor).await;
+    let endpoint = Endpoint { protocol: Protocol::Tls, host: "mx.example.org".into(), port: address.port() };
+    let prober = Prober::new(ProberConfig::default()).unwrap();
+    let presented = prober.probe_at(&endpoint, &BTreeSet::from([address])).await;
+    for one in presented.iter().filter(|one| one.ask.algorithm == Algorithm::Ecdsa) {
+        let expected = if one.ask.sni == Sni::Sent { &mine } else { &fallback };
+        assert_eq!(one.outcome, expected.chain(), "{}", one.ask);
+    }
+    assert_eq!(presented.len(), 8);
 }
 
 #[tokio::test]
@@ -238,12 +295,26 @@ async fn every_address_is_probed_by_itself() {
     let (second, _) = serve(ips[1].into(), first.port(), &[], acceptor(choice(&[&two]), BOTH)).await;
     let endpoint = Endpoint { protocol: Protocol::Tls, host: "mx.example.org".into(), port: first.port() };
     let prober = Prober::new(ProberConfig::default()).unwrap();
-    let presented = prober.probe_at(&endpoint, &BTreeSet::from([first, second])).await.unwrap();
-    let expected = [(first, one.chain()), (second, two.chain())].map(|(address, chain)| {
-        [(Algorithm::Ecdsa, chain), (Algorithm::Rsa, Outcome::NoSuchAlgorithm)]
-            .map(|(algorithm, outcome)| Presented { address, algorithm, outcome })
-    });
-    assert_eq!(presented, expected.concat());
+    let presented = prober.probe_at(&endpoint, &BTreeSet::from([first, second])).await;
+    let mut expected = Vec::new();
+    for (address, chain) in [(first, one.chain()), (second, two.chain())] {
+        for sni in [Sni::Sent, Sni::Absent] {
+            for (algorithm, outcome) in [(Algorithm::Ecdsa, &chain), (Algorithm::Rsa, &Outcome::NothingFor)] {
+                for versions in [Versions::Both, Versions::Tls12] {
+                    let ask = Ask { sni, algorithm, versions };
+                    expected.push(Presented { address, ask, outcome: outcome.clone() });
+                }
+            }
+        }
+    }
+    assert_eq!(presented, expected);
+}
+
+#[tokio::test]
+async fn a_host_without_address_is_a_failure_of_that_host() {
+    let endpoint = Endpoint { protocol: Protocol::Smtp, host: "mx.nowhere.invalid".into(), port: 25 };
+    let failure = Prober::new(ProberConfig::default()).unwrap().probe(&endpoint).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::NoAddress);
 }
 
 #[tokio::test]
@@ -251,7 +322,7 @@ async fn smtp_without_starttls_says_so() {
     let script = &["220 mx ESMTP\r\n", "250-mx\r\n250 SIZE 10240000\r\n", ""];
     let acceptor = acceptor(choice(&[&Identity::ecdsa()]), BOTH);
     let (address, _) = serve(Ipv4Addr::LOCALHOST.into(), 0, script, acceptor).await;
-    for reason in failures(outcomes(Protocol::Smtp, address).await) {
+    for reason in failures(outcomes(Protocol::Smtp, address).await, FailureKind::NoStarttls) {
         assert_eq!(reason, "SMTP: the server does not offer STARTTLS");
     }
 }
@@ -261,7 +332,7 @@ async fn plain_text_injected_before_tls_is_refused() {
     let script = &["220 mx\r\n", "250-mx\r\n250 STARTTLS\r\n", "220 go\r\n250 injected\r\n"];
     let acceptor = acceptor(choice(&[&Identity::ecdsa()]), BOTH);
     let (address, _) = serve(Ipv4Addr::LOCALHOST.into(), 0, script, acceptor).await;
-    for reason in failures(outcomes(Protocol::Smtp, address).await) {
+    for reason in failures(outcomes(Protocol::Smtp, address).await, FailureKind::Dialogue) {
         assert!(reason.contains("possible injection"), "{reason}");
     }
 }
@@ -269,8 +340,8 @@ async fn plain_text_injected_before_tls_is_refused() {
 #[tokio::test]
 async fn a_closed_port_is_a_readable_failure() {
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    for reason in failures(outcomes(Protocol::Tls, address).await) {
-        assert!(reason.starts_with("no connection: Connection refused"), "{reason}");
+    for reason in failures(outcomes(Protocol::Tls, address).await, FailureKind::Refused) {
+        assert!(reason.starts_with("connection refused"), "{reason}");
     }
 }
 
@@ -278,7 +349,7 @@ async fn a_closed_port_is_a_readable_failure() {
 async fn what_is_not_tls_is_a_readable_failure() {
     let acceptor = acceptor(choice(&[&Identity::ecdsa()]), BOTH);
     let (address, _) = serve(Ipv4Addr::LOCALHOST.into(), 0, &["220 mx ESMTP\r\n"], acceptor).await;
-    for reason in failures(outcomes(Protocol::Tls, address).await) {
+    for reason in failures(outcomes(Protocol::Tls, address).await, FailureKind::Handshake) {
         assert_eq!(reason, "TLS handshake: what came is not TLS");
     }
 }
@@ -288,24 +359,17 @@ async fn a_silent_server_costs_no_more_than_the_limit() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = ProberConfig { connect: Duration::from_secs(1), total: Duration::from_millis(300) };
     let prober = Prober::new(config).unwrap();
-    for protocol in [Protocol::Smtp, Protocol::Tls] {
+    for protocol in [Protocol::Smtp, Protocol::Imap, Protocol::Pop3, Protocol::Sieve, Protocol::Tls] {
         let port = listener.local_addr().unwrap().port();
         let started = std::time::Instant::now();
         let presented = prober.probe(&Endpoint { protocol, host: "127.0.0.1".into(), port }).await.unwrap();
         assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
         for one in presented {
-            assert_eq!(one.outcome, Outcome::Failed("no certificate within 0.3 s".into()));
+            let Outcome::Failed(failure) = one.outcome else { panic!() };
+            assert_eq!(failure.kind, FailureKind::Timeout);
+            assert_eq!(failure.words, "no certificate within 0.3 s");
         }
     }
-}
-
-#[tokio::test]
-async fn what_can_be_no_host_is_a_mistake_in_the_configuration() {
-    let endpoint = Endpoint { protocol: Protocol::Tls, host: "127.0.0.1/x".into(), port: 443 };
-    let prober = Prober::new(ProberConfig::default()).unwrap();
-    let error = prober.probe_at(&endpoint, &BTreeSet::new()).await.unwrap_err();
-    assert_eq!(error.kind, danesmith::error::Kind::Config);
-    assert_eq!(error.to_string(), "could not probe 127.0.0.1/x:443: not a host name or address");
 }
 
 /// OpenSSL's s_server: the library behind Postfix and Exim decides how "no such algorithm" looks in the wild.
@@ -342,14 +406,25 @@ impl Drop for OpenSsl {
 }
 
 #[tokio::test]
-async fn openssl_says_no_such_algorithm_in_both_tls_versions() {
+async fn openssl_has_nothing_for_an_algorithm_in_both_tls_versions() {
     let (ecdsa, rsa) = (Identity::ecdsa(), Identity::rsa());
-    for version in ["-tls1_2", "-tls1_3"] {
-        let (_server, address) = OpenSsl::start(&[&ecdsa], &[version]).await;
-        assert_eq!(outcomes(Protocol::Tls, address).await, [ecdsa.chain(), Outcome::NoSuchAlgorithm]);
-        let (_server, address) = OpenSsl::start(&[&rsa], &[version]).await;
-        assert_eq!(outcomes(Protocol::Tls, address).await, [Outcome::NoSuchAlgorithm, rsa.chain()]);
-        let (_server, address) = OpenSsl::start(&[&ecdsa, &rsa], &[version]).await;
-        assert_eq!(outcomes(Protocol::Tls, address).await, [ecdsa.chain(), rsa.chain()]);
+    for (flag, versions) in [("-tls1_2", EVERY[1]), ("-tls1_3", EVERY[2])] {
+        let (_server, address) = OpenSsl::start(&[&ecdsa], &[flag]).await;
+        let expected = answers(versions, ecdsa.chain(), Outcome::NothingFor);
+        assert_eq!(outcomes(Protocol::Tls, address).await, expected);
+        let (_server, address) = OpenSsl::start(&[&rsa], &[flag]).await;
+        let expected = answers(versions, Outcome::NothingFor, rsa.chain());
+        assert_eq!(outcomes(Protocol::Tls, address).await, expected);
+        let (_server, address) = OpenSsl::start(&[&ecdsa, &rsa], &[flag]).await;
+        let expected = answers(versions, ecdsa.chain(), rsa.chain());
+        assert_eq!(outcomes(Protocol::Tls, address).await, expected);
     }
+}
+
+#[tokio::test]
+async fn a_server_with_old_tls_only_has_nothing_for_us() {
+    let (ecdsa, rsa) = (Identity::ecdsa(), Identity::rsa());
+    let old = ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"];
+    let (_server, address) = OpenSsl::start(&[&ecdsa, &rsa], &old).await;
+    assert_eq!(outcomes(Protocol::Tls, address).await, [const { Outcome::NothingFor }; 4]);
 }

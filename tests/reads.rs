@@ -26,7 +26,12 @@ fn server(address: SocketAddr) -> Server {
 }
 
 fn resolver(recursive: SocketAddr, port: u16) -> Resolver {
-    Resolver::new(ResolverConfig { resolvers: vec![recursive], port, timeout: Duration::from_secs(3) })
+    Resolver::new(ResolverConfig {
+        resolvers: vec![recursive],
+        port,
+        timeout: Duration::from_secs(3),
+        ..ResolverConfig::default()
+    })
 }
 
 /// For questions to authoritative servers only.
@@ -127,8 +132,8 @@ async fn name_servers_of_parent_and_child_are_found_once_per_address() {
         address: (Ipv4Addr::new(127, 0, 0, last), bind.authority.port()).into(),
     };
     assert_eq!(found, [at("ns1.plain.test.", 1), at("ns2.plain.test.", 2)]);
-    // NS; A and AAAA of three names; NS again at each of the two addresses.
-    assert_eq!(reads.questions(), 1 + 6 + 2);
+    // NS; A and AAAA of three names; NS again at each of the two addresses; the parent's NS, its address, its delegation.
+    assert_eq!(reads.questions(), 1 + 6 + 2 + 3);
 }
 
 #[tokio::test]
@@ -139,19 +144,6 @@ async fn a_name_that_is_no_zone_has_no_name_servers() {
         let error = reads.name_servers(&name(owner)).await.unwrap_err();
         assert!(error.cause.contains(&format!("is `{owner}` a zone?")), "{error}");
     }
-}
-
-#[tokio::test]
-async fn security_needs_dnskey_and_ds() {
-    let bind = Bind::start().await;
-    let reads = resolver(bind.recursive, bind.authority.port());
-    let judge = async |zone: &str| reads.security(&name(zone), &server(bind.authority)).await;
-    assert_eq!(judge("signed.test.").await.unwrap(), Security::Signed);
-    let unsigned = |reason: &str| Security::Unsigned(reason.into());
-    assert_eq!(judge("plain.test.").await.unwrap(), unsigned("no DNSKEY at the apex"));
-    assert_eq!(judge("island.test.").await.unwrap(), unsigned("no DS at the parent"));
-    let bogus = judge("bogus.test.").await.unwrap_err();
-    assert!(bogus.cause.contains("no DS at the parent matches"), "{bogus}");
 }
 
 #[tokio::test]
@@ -304,4 +296,19 @@ async fn a_resolver_that_does_not_recurse_is_not_believed() {
     let fake = Fake::at(Ipv4Addr::LOCALHOST, 0, |question| vec![question.clone().into_response()]).await;
     let error = resolver(fake.address, 53).name_servers(&name("plain.test.")).await.unwrap_err();
     assert!(error.cause.ends_with("it does not recurse for us"), "{error}");
+}
+
+#[tokio::test]
+async fn a_resolver_that_leaves_signatures_out_is_named() {
+    let bind = Bind::start().await;
+    let stripping = Fake::at(Ipv4Addr::LOCALHOST, 0, |question| vec![reply(question, &[])]).await;
+    let reads = resolver(stripping.address, bind.authority.port());
+    let (zone, owner) = (name("signed.test."), name("two.signed.test."));
+    let seen = reads.observe(&server(bind.authority), &zone, &owner, RecordType::TXT).await.unwrap();
+    assert_eq!(seen.answer.values.len(), 2);
+    let expected = format!(
+        "DNSKEY of `.`: resolver {}: it does not pass on DNSSEC signatures; name one that does under `resolvers:`",
+        stripping.address
+    );
+    assert_eq!(seen.security, Security::Bogus(expected));
 }

@@ -29,20 +29,25 @@ pub(super) async fn run(global: &Global, args: &Args, ui: &Ui) -> Result<Finish>
     let chosen = wiring::choose(&desired, &args.certificates)?;
     let bar = ui.bar();
     let world = wiring::world(&desired, Access::Change, bar).await?;
-    let options = flow::apply::Options { now: args.now, wait: args.wait };
+    let options = flow::apply::Options { now: args.now, wait: args.wait, wish: None };
     let reports = flow::apply::apply(&world, &chosen, options).await;
     drop(world);
+    Ok(finish(&reports, args.detailed_exitcode, ui))
+}
+
+/// Tells the failures and makes the result of a run.
+pub(super) fn finish(reports: &[Report], detailed: bool, ui: &Ui) -> Finish {
     let warnings =
         reports.iter().flat_map(|r| r.warnings.iter().map(|w| format!("{}: {w}", r.certificate))).collect();
-    for (name, e) in failures(&reports) {
+    for (name, e) in failures(reports) {
         let mut e = e.clone();
         if !e.action.ends_with(&format!("certificate {name}")) {
             e.action = format!("{} (certificate {name})", e.action);
         }
         ui.error(&e);
     }
-    let (code, error) = verdict(&reports, args.detailed_exitcode);
-    Ok(Finish { output: report::apply::applied(&reports), code, error, warnings })
+    let (code, error) = verdict(reports, detailed);
+    Finish { output: report::apply::applied(reports), code, error, warnings }
 }
 
 /// One certificate: its own exit code. Several: 4 when some failed, and when all failed in one way, that way's code.

@@ -7,6 +7,7 @@ mod init;
 pub mod keys;
 mod plan;
 mod provider;
+mod rotate;
 mod status;
 pub mod tlsa;
 pub mod ui;
@@ -71,6 +72,8 @@ enum Command {
     Plan(plan::Args),
     /// Do it: issue or renew, install, publish TLSA; safe to run hourly and twice
     Apply(apply::Args),
+    /// Make the backup key the active one, without a sender ever seeing a key that it cannot match
+    Rotate(rotate::Args),
     /// Keys, pins, expiry and the next step, from the state directory
     Status(status::Args),
     /// Print TLSA records for certificates, CSRs, public or private keys; offline
@@ -181,6 +184,7 @@ fn execute(cli: Cli, ui: &Ui) -> Result<Finish> {
         Command::Status(args) => block_on(status::run(&global, &args)),
         Command::Plan(args) => block_on(plan::run(&global, &args, ui)),
         Command::Apply(args) => block_on(apply::run(&global, &args, ui)),
+        Command::Rotate(args) => block_on(rotate::run(&global, &args, ui)),
         Command::Account(args) => block_on(account::run(&global, &args, ui)),
         Command::Provider(args) => block_on(provider::run(&global, &args, ui)),
     }

@@ -5,14 +5,14 @@ use crate::acme::{Ca, Client};
 use crate::clock::{Clock, SystemClock};
 use crate::config;
 use crate::deploy::Processes;
-use crate::dns::{Reads, Resolver, ResolverConfig};
+use crate::dns::{Reads, Resolver, ResolverConfig, TrustAnchor, Validation};
 use crate::error::{Error, Kind, Result};
 use crate::flow::World;
 use crate::flow::account::{self, IfUnknown};
 use crate::flow::world::{Effects, Open, Progress};
 use crate::model::csr::Csr;
 use crate::model::desired::{Account, Certificate, Desired, Provider as Wanted, Rfc2136 as WantedRfc2136};
-use crate::model::desired::{Transport, TsigAlgorithm};
+use crate::model::desired::{Transport, TsigAlgorithm, Validation as WantedValidation};
 use crate::store::Store;
 use crate::store::directory::Directory;
 use crate::verify::{Prober, ProberConfig};
@@ -143,7 +143,12 @@ fn resolver(desired: &Desired) -> Result<ResolverConfig> {
             .map_err(|e| Error::new(Kind::Config, format!("use resolver `{text}`"), e))?;
         resolvers.push(address);
     }
-    Ok(ResolverConfig { resolvers, ..ResolverConfig::default() })
+    let validation = match &desired.validation {
+        WantedValidation::Own { trust_anchor: None } => Validation::Own(TrustAnchor::root()),
+        WantedValidation::Own { trust_anchor: Some(path) } => Validation::Own(TrustAnchor::read(path)?),
+        WantedValidation::Resolver => Validation::Resolver,
+    };
+    Ok(ResolverConfig { resolvers, validation, ..ResolverConfig::default() })
 }
 
 fn root(account: &Account) -> Result<Option<Vec<u8>>> {

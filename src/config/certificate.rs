@@ -1,14 +1,14 @@
 //! One certificate: its names and TLSA owners, the zones they are in, what to look at, what to run.
 
+use super::deploy::deploy;
 use super::keys::keys;
 use super::names::{self, Owner};
 use super::problem::{Place, Sink, quote};
 use super::read::At;
-use super::resolve::{Context, argv_of, checked, duration_in, entry_name, known, optional, texts};
-use super::{defaults, servers, spec};
-use crate::model::desired::{Certificate, Deploy, Endpoints, Renew};
+use super::resolve::{Context, checked, duration_in, entry_name, known, optional, texts};
+use super::{defaults, rotation, servers, spec};
+use crate::model::desired::{ActiveKey, Certificate, Endpoints, Keys, Renew};
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// Checks one certificate; `None` when it has problems that leave nothing to work with.
 pub(super) fn certificate(
@@ -24,8 +24,10 @@ pub(super) fn certificate(
     let endpoints = endpoints(spec.endpoints.as_ref(), &owners, sink);
     let before = spec.renew.as_ref().and_then(|renew| renew.before.as_ref());
     let renew = optional(before, |at| duration_in(at, &defaults::RENEW_RANGE, sink).map(Renew::Before));
-    let (None | Some(spec::Rotate::Manual)) = spec.rotate; // another kind would not compile before it is handled
-    let deploy = deploy(spec.deploy.as_ref(), context.folder, sink);
+    let rotate = rotation::rotate(spec.rotate.as_ref(), keys.as_ref(), sink);
+    let policy = rotation::policy(spec.rotation.as_ref(), context.policy, sink);
+    let key_is_here = !matches!(&keys, Some(Keys::Own { active: ActiveKey::Csr(_), .. }));
+    let deploy = deploy(name, spec.deploy.as_ref(), key_is_here, context.folder, sink);
     let account = account_of(name, spec.account.as_ref(), context, sink);
     named?;
     Some(Certificate {
@@ -38,6 +40,8 @@ pub(super) fn certificate(
         preferred_chain: spec.preferred_chain.as_ref().map(|at| at.value.clone()),
         renew: renew?.unwrap_or(Renew::Third),
         deploy: deploy?,
+        rotate: rotate?,
+        policy: policy?,
     })
 }
 
@@ -154,9 +158,4 @@ fn derived(owners: &[(Owner, &Place)], sink: &mut Sink) -> Option<Endpoints> {
         }
     }
     (sink.count() == before).then_some(Endpoints::Listed(endpoints))
-}
-
-fn deploy(spec: Option<&spec::Deploy>, folder: &Path, sink: &mut Sink) -> Option<Deploy> {
-    let Some(argv) = spec.and_then(|deploy| deploy.reload.as_ref()) else { return Some(Deploy::default()) };
-    argv_of(argv, folder, sink).map(|reload| Deploy { reload })
 }

@@ -45,3 +45,26 @@ pub const TTL_RANGE: RangeInclusive<u64> = 1..=604_800;
 /// Sensible `renew.before`. Our choice: certificates live at most 398 days (CA/Browser Forum, BR 6.3.2).
 pub const RENEW_RANGE: RangeInclusive<Duration> =
     Duration::from_secs(3600)..=Duration::from_secs(398 * 86_400);
+
+/// Sensible `rotate.every`. Our choice: a rotation takes days, since pins ripen twice; nobody plans further than ten years.
+pub const ROTATE_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(86_400)..=Duration::from_secs(3650 * 86_400);
+
+/// Sensible `rotate.renewals`. Our choice: 100 renewals are 16 years of 60 days.
+pub const RENEWALS_RANGE: RangeInclusive<u64> = 1..=100;
+
+/// `rotation.ttls`: one TTL is exact when all clocks and servers are, RFC 7671 §8.1 says two. More than ten is a mistake.
+pub const TTLS_RANGE: RangeInclusive<u64> = 1..=10;
+
+/// Sensible `rotation.slack`. Our choice; longer than any SOA EXPIRE in use helps nobody.
+pub const SLACK_RANGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 86_400);
+
+/// `rotation.ttl_floor`, seconds; 0 is the administrator's word that the TTL was never longer than it is seen now. At
+/// most a week, where most resolvers cut (RFC 8767 §4).
+pub const TTL_FLOOR_RANGE: RangeInclusive<u64> = 0..=604_800;
+
+/// The file with key and chain in `deploy.dir`.
+pub const CHAINS: &str = "chains.pem";
+
+/// Modes of deployed private keys: no right for others, none to write for the group.
+pub const KEY_MODES: [u32; 4] = [0o400, 0o440, 0o600, 0o640];

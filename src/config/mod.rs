@@ -5,11 +5,13 @@
 
 mod certificate;
 pub mod defaults;
+mod deploy;
 mod keys;
 mod names;
 mod problem;
 mod read;
 mod resolve;
+mod rotation;
 mod schema;
 mod servers;
 mod spec;

@@ -231,6 +231,34 @@ impl JsonSchema for DurationText {
     }
 }
 
+/// A longer time as text, such as `1y`; a bare number lacks its unit.
+#[derive(Debug)]
+pub(super) struct PeriodText(pub(super) String);
+
+impl Read for PeriodText {
+    fn read(node: &Node, path: &str, sink: &mut Sink) -> Option<Self> {
+        if let Value::Int(_) | Value::Number = node.value {
+            sink.say(&node.place(path), "lacks its unit: 90d, 26w or 1y");
+            return None;
+        }
+        String::read(node, path, sink).map(PeriodText)
+    }
+}
+
+impl JsonSchema for PeriodText {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Period".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^[0-9]+[dwy]$"})
+    }
+}
+
 impl Read for bool {
     fn read(node: &Node, path: &str, sink: &mut Sink) -> Option<Self> {
         if let Value::Bool(value) = node.value {

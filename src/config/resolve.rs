@@ -5,10 +5,11 @@ use super::keys::readable;
 use super::names;
 use super::problem::{Sink, nearest, quote};
 use super::read::{At, DurationText, Map};
-use super::{CsrNames, defaults, servers, spec};
+use super::{CsrNames, defaults, deploy, rotation, servers, spec};
 use crate::model::desired::{
-    Account, Desired, Dnssec, Eab, Provider, Rfc2136, Transport, TsigAlgorithm, Zone,
+    Account, Desired, Dnssec, Eab, Provider, Rfc2136, Transport, TsigAlgorithm, Validation, Zone,
 };
+use crate::model::policy::Policy;
 use crate::secret::SecretRef;
 use hickory_proto::rr::Name;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,8 @@ pub(super) struct Context<'a> {
     providers: BTreeSet<String>,
     /// Zones by apex (relative form); `None`: no provider.
     pub(super) zones: BTreeMap<String, Option<String>>,
+    /// The waiting rule of certificates that have none of their own.
+    pub(super) policy: Policy,
 }
 
 /// Checks everything; `None` when the file as a whole makes no sense (a problem says why).
@@ -51,15 +54,28 @@ pub(super) fn resolve(
         accounts: accounts.names().map(str::to_owned).collect(),
         providers: providers.names().map(str::to_owned).collect(),
         zones: BTreeMap::new(),
+        policy: rotation::policy(spec.rotation.as_ref(), Policy::default(), sink).unwrap_or_default(),
     };
     let resolvers = texts(spec.resolvers.as_deref(), servers::resolver, sink);
+    let validation = validation(&spec.validate, &spec.trust_anchor, &resolvers, &context, sink);
     let state = state(spec.state.as_ref(), folder, sink);
     let accounts = each(accounts, sink, |name, spec, sink| account(name, &spec, &context, sink));
     let providers = each(providers, sink, |_, spec, sink| provider(&spec, &context, sink));
     let zones = self::zones(&zones, &mut context, sink);
     let certificates = spec.certificates.unwrap_or(Map(Vec::new()));
-    let certificates = each(certificates, sink, |name, spec, sink| certificate(name, &spec, &context, sink));
-    Some(Desired { state: state?, resolvers, accounts, providers, zones, certificates })
+    let places = deploy::places(&certificates);
+    let mut certificates =
+        each(certificates, sink, |name, spec, sink| certificate(name, &spec, &context, sink));
+    deploy::share(&mut certificates, &places, sink);
+    Some(Desired {
+        state: state?,
+        resolvers,
+        validation: validation?,
+        accounts,
+        providers,
+        zones,
+        certificates,
+    })
 }
 
 /// Checks each entry of a map; entries with problems are left out.
@@ -89,6 +105,34 @@ pub(super) fn texts<T>(
     sink: &mut Sink,
 ) -> Vec<T> {
     list.unwrap_or_default().iter().filter_map(|at| checked(at, &check, sink)).collect()
+}
+
+/// `validate` and `trust_anchor`, which belong together. Any resolver's AD bit would be a hole: it must be a named one.
+fn validation(
+    validate: &Option<At<String>>,
+    trust_anchor: &Option<At<String>>,
+    resolvers: &[String],
+    context: &Context<'_>,
+    sink: &mut Sink,
+) -> Option<Validation> {
+    let by_resolver = |text: &str| match text {
+        "own" => Ok(false),
+        "resolver" => Ok(true),
+        _ => Err("must be own or resolver".to_owned()),
+    };
+    let trust_anchor_file = optional(trust_anchor.as_ref(), |at| readable(at, context, sink));
+    let Some(validate) = validate else { return Some(Validation::Own { trust_anchor: trust_anchor_file? }) };
+    if !checked(validate, by_resolver, sink)? {
+        return Some(Validation::Own { trust_anchor: trust_anchor_file? });
+    }
+    if resolvers.is_empty() {
+        let hint = "name one on this host or behind a protected link under `resolvers`";
+        sink.say_with(&validate.place, "believes a resolver, but none is named", hint);
+    }
+    if let Some(at) = trust_anchor {
+        sink.say_with(&at.place, "has no effect with `validate: resolver`", "drop one of the two");
+    }
+    Some(Validation::Resolver)
 }
 
 fn state(spec: Option<&At<String>>, folder: &Path, sink: &mut Sink) -> Option<PathBuf> {

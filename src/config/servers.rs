@@ -57,11 +57,15 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
 
 /// An endpoint URL: `smtp://host:25`, `tls://host:465`, or the customary schemes with their ports (RFC 8314 and others).
 pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
-    let schemes = "smtp, tls, smtps, submissions, imaps, pop3s, https";
+    let schemes = "smtp, submission, smtps, submissions, imap, imaps, pop3, pop3s, sieve, https, tls";
     let (scheme, rest) =
         text.split_once("://").ok_or(format!("must be a URL such as smtp://host:25 ({schemes})"))?;
     let (protocol, customary) = match scheme.to_ascii_lowercase().as_str() {
         "smtp" => (Protocol::Smtp, Some(25)),
+        "submission" => (Protocol::Submission, Some(587)),
+        "imap" => (Protocol::Imap, Some(143)),
+        "pop3" => (Protocol::Pop3, Some(110)),
+        "sieve" => (Protocol::Sieve, Some(4190)),
         "tls" => (Protocol::Tls, None),
         "smtps" | "submissions" => (Protocol::Tls, Some(465)),
         "imaps" => (Protocol::Tls, Some(993)),
@@ -86,34 +90,40 @@ pub(super) fn endpoint_of(owner: &Owner) -> Result<Endpoint, String> {
     if owner.protocol != "tcp" {
         return Err(format!("danesmith cannot connect by {}", owner.protocol));
     }
-    let protocol = match port {
-        25 | 587 => Protocol::Smtp,
-        110 | 143 | 389 | 4190 | 5222 | 5269 => {
-            return Err(format!(
-                "port {port} begins without TLS, in a protocol that danesmith does not speak"
-            ));
-        }
-        _ => Protocol::Tls,
-    };
+    let protocol = Protocol::at_port(port)
+        .ok_or(format!("port {port} begins without TLS, in a protocol that danesmith does not speak"))?;
     Ok(Endpoint { protocol, host: owner.host.clone(), port })
 }
 
 /// A duration: a whole number and `s`, `m`, `h`, `d` or `w`, within a range.
 pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    timed(
+        text,
+        range,
+        &[('s', 1), ('m', 60), ('h', 3600), ('d', 86_400), ('w', 604_800)],
+        "30s, 5m, 12h, 30d or 2w",
+    )
+}
+
+/// A longer time; a year has 365 days.
+pub(super) fn period(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    timed(text, range, &[('d', 86_400), ('w', 604_800), ('y', 31_536_000)], "90d, 26w or 1y")
+}
+
+fn timed(
+    text: &str,
+    range: &RangeInclusive<Duration>,
+    units: &[(char, u64)],
+    examples: &str,
+) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 7 * 86_400,
-        _ => return Err("must be a number and a unit: 30s, 5m, 12h, 30d or 2w".to_owned()),
-    };
+    let unit = units.iter().find(|(unit, _)| text[digits.len()..] == *unit.encode_utf8(&mut [0; 4]));
+    let (_, unit) = unit.ok_or_else(|| format!("must be a number and a unit: {examples}"))?;
     let number: u64 = match digits.bytes().all(|b| b.is_ascii_digit()) {
-        true => digits.parse().map_err(|_| "must be a number and a unit: 30s, 5m, 12h, 30d or 2w")?,
-        false => return Err("must be a whole number and a unit: 30s, 5m, 12h, 30d or 2w".to_owned()),
+        true => digits.parse().map_err(|_| format!("must be a number and a unit: {examples}"))?,
+        false => return Err(format!("must be a whole number and a unit: {examples}")),
     };
-    let duration = Duration::from_secs(number.saturating_mul(unit));
+    let duration = Duration::from_secs(number.saturating_mul(*unit));
     if !range.contains(&duration) {
         return Err(format!("must be from {} to {}", words(*range.start()), words(*range.end())));
     }

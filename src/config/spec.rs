@@ -1,7 +1,7 @@
 //! The mirror of zones.yaml: what may stand where. Doc comments become the descriptions in `zones.schema.json`.
 
 use super::problem::Sink;
-use super::read::{At, DurationText, Fields, Map, Read, mapping, one_of};
+use super::read::{At, DurationText, Fields, Map, PeriodText, Read, mapping, one_of};
 use super::tree::{Node, Value};
 use schemars::JsonSchema;
 
@@ -14,6 +14,10 @@ mapping! {
         state: Option<At<String>>,
         /// Recursive resolvers (`address` or `address:port`) instead of the system's.
         resolvers: Option<Vec<At<String>>>,
+        /// Who validates DNSSEC: `own` (default: danesmith), or `resolver`: the AD bit of `resolvers` is believed.
+        validate: Option<At<String>>,
+        /// File with DS or DNSKEY records to start from instead of the root's, as in unbound's `root.key`.
+        trust_anchor: Option<At<String>>,
         /// ACME accounts; a certificate that names none uses `default`.
         accounts: Option<Map<Account>>,
         /// DNS providers: how records are written.
@@ -22,6 +26,8 @@ mapping! {
         zones: Option<Map<Zone>>,
         /// Certificates by name; the name is a folder name in the state directory.
         certificates: Option<Map<Certificate>>,
+        /// How long a pin has to be published before its key is served; certificates may say otherwise.
+        rotation: Option<Rotation>,
     }
 }
 
@@ -150,7 +156,7 @@ mapping! {
         keys: At<Keys>,
         /// TLSA owner names to keep, such as `_25._tcp.mx1.example.org`.
         tlsa: Option<Vec<At<String>>>,
-        /// What presents the certificate (`smtp://host:25`, `tls://host:465`), or `unchecked`; default: from `tlsa`.
+        /// What presents the certificate (`smtp://host:25`, `submission:`, `imap:`, `pop3:`, `sieve:`, `tls://host:465`), or `unchecked`; default: from `tlsa`.
         endpoints: Option<At<Endpoints>>,
         /// Common name of the topmost issuer of the wanted chain.
         preferred_chain: Option<At<String>>,
@@ -158,8 +164,10 @@ mapping! {
         renew: Option<Renew>,
         /// What to do after an installation.
         deploy: Option<Deploy>,
-        /// `manual`: danesmith never changes keys by itself.
-        rotate: Option<Rotate>,
+        /// When danesmith makes the backup key the active one by itself; default `manual`: never.
+        rotate: Option<At<Rotate>>,
+        /// How long this certificate's pins have to be published before their keys are served.
+        rotation: Option<Rotation>,
     }
 }
 
@@ -249,8 +257,38 @@ mapping! {
 mapping! {
     /// After an installation.
     Deploy {
+        /// Folder that gets the files: `NAME/` with all of them, and `chains.pem`. Absent: servers read `live` of the
+        /// state directory.
+        dir: Option<At<String>>,
+        /// User that owns the files, by name or number; default: whoever runs danesmith.
+        owner: Option<At<String>>,
+        /// Their group, by name or number.
+        group: Option<At<String>>,
+        /// Mode of files with a private key: `"0600"` (default), `"0640"` (default with a group), `"0400"`, `"0440"`.
+        mode: Option<At<String>>,
+        /// Stable names for single files.
+        files: Option<At<DeployFiles>>,
+        /// Name of the file with key and chain; certificates with the same `dir` share it, one per key algorithm, ECDSA
+        /// first. Default `chains.pem`; `none`: no such file.
+        chains: Option<At<String>>,
         /// Argument vector to run, without a shell.
         reload: Option<At<Vec<At<String>>>>,
+    }
+}
+
+mapping! {
+    /// Names in the folder; each becomes a link to the file in `NAME/`.
+    DeployFiles {
+        /// The certificate alone.
+        cert: Option<At<String>>,
+        /// Its issuers.
+        chain: Option<At<String>>,
+        /// The certificate and its issuers.
+        fullchain: Option<At<String>>,
+        /// The private key.
+        privkey: Option<At<String>>,
+        /// The private key, the certificate and its issuers.
+        keyandchain: Option<At<String>>,
     }
 }
 
@@ -258,8 +296,24 @@ mapping! {
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 pub(super) enum Rotate {
-    /// Never by itself.
+    /// Never by themselves.
     Manual,
+    /// When the active key has been served for this long, such as `1y`.
+    Every(At<PeriodText>),
+    /// After this many renewals with the same key.
+    Renewals(At<u64>),
+}
+
+mapping! {
+    /// The waiting rule: `ttls` times the largest TTL, and `slack` (RFC 7671 §8.1).
+    Rotation {
+        /// How many TTLs, 1 to 10; default 2.
+        ttls: Option<At<u64>>,
+        /// Added to that, such as `1h` (default), for servers and caches that nobody can ask.
+        slack: Option<At<DurationText>>,
+        /// Seconds; taken for the TTL while it is not known which one the records had before. Default 86400.
+        ttl_floor: Option<At<u64>>,
+    }
 }
 
 impl Read for Secret {
@@ -361,8 +415,15 @@ impl Read for Rotate {
         if matches!(&node.value, Value::Text(word) if word == "manual") {
             return Some(Rotate::Manual);
         }
-        let hint = "write `rotate: manual` or drop the line; the backup key is pinned and ready for the day";
-        sink.say_with(&node.place(path), "this version rotates by hand only", hint);
-        None
+        let Value::Map(_) = &node.value else {
+            let hint = "`manual`, `{every: 1y}` or `{renewals: 4}`";
+            sink.say_with(&node.place(path), "must say when keys change", hint);
+            return None;
+        };
+        let (kind, value, path) = one_of(node, path, &["every", "renewals"], sink)?;
+        match kind {
+            "every" => At::read(value, &path, sink).map(Rotate::Every),
+            _ => At::read(value, &path, sink).map(Rotate::Renewals),
+        }
     }
 }

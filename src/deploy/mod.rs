@@ -1,52 +1,84 @@
-//! After an installation: the administrator's reload command.
+//! After an installation: files for a server, in a folder of its own, and the administrator's reload command.
 
-use crate::error::{Error, Kind, Result};
+mod files;
+mod ground;
+mod reload;
+
+use crate::error::Result;
+use crate::model::desired::Files;
 use async_trait::async_trait;
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-/// A hook that has not ended by then is killed. Our choice: `systemctl reload` waits 90 s at most.
-const HOOK_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Running commands, as an effect.
-#[async_trait]
-pub trait Hooks: Send + Sync {
-    /// Runs `argv` without a shell; `live` is the folder with the installed files.
-    async fn run(&self, argv: &[String], certificate: &str, live: &Path) -> Result<()>;
+/// What is to be copied for a server.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// The certificate's name in zones.yaml; a folder name.
+    pub certificate: String,
+    /// Number of the installed generation.
+    pub generation: u64,
+    /// What tells this generation from one of the same number in a former state directory: the serial number.
+    pub serial: String,
+    /// The folder with the installed files.
+    pub source: PathBuf,
+    /// Where to, and how.
+    pub files: Files,
 }
 
-/// Real processes: argument vector, cleared environment (PATH and two variables of ours), no standard input.
+/// What was there to copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    /// The private key and the chain.
+    KeyAndChain,
+    /// The chain alone: the private key is elsewhere.
+    Chain,
+}
+
+/// What a reload command is told, besides PATH.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// `DANESMITH_CERTIFICATE`
+    pub certificate: &'a str,
+    /// `DANESMITH_GENERATION`
+    pub generation: u64,
+    /// `DANESMITH_LIVE`: the folder with the installed files in the state directory.
+    pub live: &'a Path,
+    /// `DANESMITH_DIR`: the folder they were copied to.
+    pub dir: Option<&'a Path>,
+}
+
+/// What happens on the server's host, as an effect.
+#[async_trait]
+pub trait Hooks: Send + Sync {
+    /// Whether everything of this deployment stands as it should. Looks at names, owners, modes and links; opens no file.
+    async fn deployed(&self, deployment: &Deployment) -> Result<bool>;
+    /// Copies the files; whole pairs stand at every moment, and doing it twice is the same as once.
+    async fn deploy(&self, deployment: &Deployment) -> Result<Copied>;
+    /// Runs `argv` without a shell.
+    async fn run(&self, argv: &[String], facts: Facts<'_>) -> Result<()>;
+}
+
+/// Real files and processes.
 pub struct Processes;
 
 #[async_trait]
 impl Hooks for Processes {
-    async fn run(&self, argv: &[String], certificate: &str, live: &Path) -> Result<()> {
-        let Some((program, arguments)) = argv.split_first() else { return Ok(()) };
-        let action = format!("run the reload command `{}` of certificate {certificate}", argv.join(" "));
-        let fail = |cause: String| {
-            Error::new(Kind::Local, action.clone(), cause)
-                .remains("The new certificate is installed; the server may still present the former one.")
-                .hint("run the command by hand and look at its output; the next apply runs it again")
-        };
-        let run = tokio::process::Command::new(program)
-            .args(arguments)
-            .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("DANESMITH_CERTIFICATE", certificate)
-            .env("DANESMITH_LIVE", live)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .output();
-        let output = tokio::time::timeout(HOOK_TIMEOUT, run)
-            .await
-            .map_err(|_| fail(format!("it did not end within {} s", HOOK_TIMEOUT.as_secs())))?
-            .map_err(|e| fail(e.to_string()))?;
-        for line in String::from_utf8_lossy(&output.stderr).lines().take(20) {
-            tracing::info!("{program}: {line}");
-        }
-        if output.status.success() { Ok(()) } else { Err(fail(output.status.to_string())) }
+    async fn deployed(&self, deployment: &Deployment) -> Result<bool> {
+        let deployment = deployment.clone();
+        blocking(move || files::deployed(&deployment)).await
     }
+
+    async fn deploy(&self, deployment: &Deployment) -> Result<Copied> {
+        let deployment = deployment.clone();
+        blocking(move || files::deploy(&deployment)).await
+    }
+
+    async fn run(&self, argv: &[String], facts: Facts<'_>) -> Result<()> {
+        reload::run(argv, facts).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| crate::error::Error::new(crate::error::Kind::Internal, "deploy files", e))?
 }

@@ -2,12 +2,26 @@
 //! providers' work.
 
 mod address;
+mod anchor;
 mod answer;
+mod chain;
+mod judge;
+mod lookup;
+mod mail;
+mod name_servers;
+mod recursive;
 mod resolver;
+mod secure;
+mod signature;
 mod system;
 mod transport;
+mod uncached;
+mod validator;
 
-pub use resolver::{Resolver, ResolverConfig};
+pub use anchor::TrustAnchor;
+pub use mail::{MailHost, mail_host};
+pub use resolver::{Resolver, ResolverConfig, Validation};
+pub use secure::{Link, Lookup, Observation, Security};
 
 use crate::error::Result;
 use async_trait::async_trait;
@@ -48,20 +62,10 @@ pub struct Answer {
     pub took: Duration,
 }
 
-/// Whether validating resolvers can trust the zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Security {
-    /// DNSKEY at the apex and DS at the parent.
-    Signed,
-    /// Why resolvers see it as insecure: "no DNSKEY at the apex", "no DS at the parent".
-    Unsigned(String),
-}
-
 /// Questions to name servers, as an effect. Implemented by `dns::Resolver` with real packets.
 #[async_trait]
 pub trait Reads: Send + Sync {
-    /// Every address of every name server of `zone` (the NS names asked at the system's resolver, then each name's A
-    /// and AAAA).
+    /// Every address of every name server of `zone`: those in the parent's delegation and those in the zone's own NS set.
     async fn name_servers(&self, zone: &Name) -> Result<Vec<Server>>;
     /// Addresses of a server that the administrator wrote: address, `address:port`, name or `name:port`.
     async fn addresses(&self, server: &str) -> Result<Vec<Server>>;
@@ -69,6 +73,16 @@ pub trait Reads: Send + Sync {
     async fn ask(&self, server: &Server, name: &Name, rtype: RecordType) -> Result<Answer>;
     /// The CNAME at `name`, by the system's resolver; for aliases in zones that are not ours.
     async fn alias(&self, name: &Name) -> Result<Option<Name>>;
-    /// Whether the zone is signed and its parent says so.
-    async fn security(&self, zone: &Name, server: &Server) -> Result<Security>;
+    /// [`Reads::ask`], and whether a validating resolver would believe the answer; `zone` is the one that holds `name`.
+    async fn observe(
+        &self,
+        server: &Server,
+        zone: &Name,
+        name: &Name,
+        rtype: RecordType,
+    ) -> Result<Observation>;
+    /// An RRset of any type through the recursive resolvers, aliases followed, validated. That something is missing, or
+    /// bogus, is a result; SERVFAIL and silence are errors of kind `Remote`. Leaves an answer, perhaps a negative one, in
+    /// the resolvers' caches.
+    async fn lookup(&self, name: &Name, rtype: RecordType) -> Result<Lookup>;
 }

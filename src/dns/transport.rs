@@ -20,13 +20,24 @@ const BUFFER: usize = 4096;
 /// so a lost datagram costs little; then slower, so that a struggling server is not pushed.
 const RESEND: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(2)];
 
-/// Whom we ask decides two bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whom we ask, and what for, decides three bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Asked {
     /// An authoritative server: RD=0, DO=1 (so that signatures come along).
     Authority,
     /// A recursive resolver: RD=1, DO=0.
     Recursive,
+    /// A recursive resolver that shall leave validation to us: RD=1, DO=1, CD=1 (RFC 4035 §4.9.2).
+    Unchecked,
+    /// A recursive resolver whose validation we rely on: RD=1, DO=1, CD=0.
+    Checked,
+}
+
+/// An answer, read and as it came: signatures are over what came.
+#[derive(Debug, Clone)]
+pub(super) struct Reply {
+    pub(super) message: Message,
+    pub(super) wire: Vec<u8>,
 }
 
 /// Why there is no answer.
@@ -61,10 +72,11 @@ pub(super) fn question(name: &Name, rtype: RecordType, asked: Asked) -> Message 
     let mut name = name.to_lowercase();
     name.set_fqdn(true);
     let mut message = Message::query();
-    message.metadata.recursion_desired = asked == Asked::Recursive;
+    message.metadata.recursion_desired = asked != Asked::Authority;
+    message.metadata.checking_disabled = asked == Asked::Unchecked;
     message.add_query(Query::query(name, rtype));
     let mut edns = Edns::new();
-    edns.set_max_payload(UDP_PAYLOAD).set_dnssec_ok(asked == Asked::Authority);
+    edns.set_max_payload(UDP_PAYLOAD).set_dnssec_ok(asked != Asked::Recursive);
     message.set_edns(edns);
     message
 }
@@ -74,12 +86,12 @@ pub(super) async fn exchange(
     server: SocketAddr,
     question: &Message,
     limit: Duration,
-) -> Result<Message, Trouble> {
+) -> Result<Reply, Trouble> {
     let wire = question.to_vec().map_err(|error| Trouble::Encode(error.to_string()))?;
     let mut strangers = 0;
     let work = async {
         let answer = by_udp(server, &wire, question, &mut strangers).await.map_err(io_over("UDP"))?;
-        if !answer.metadata.truncation {
+        if !answer.message.metadata.truncation {
             return Ok(answer);
         }
         by_tcp(server, &wire, question).await
@@ -124,7 +136,7 @@ async fn by_udp(
     wire: &[u8],
     question: &Message,
     strangers: &mut u32,
-) -> io::Result<Message> {
+) -> io::Result<Reply> {
     let socket = socket_to(server).await?;
     let mut pauses = RESEND.into_iter();
     let mut pause = RESEND[0];
@@ -138,27 +150,29 @@ async fn by_udp(
 }
 
 /// The first datagram that answers `question`.
-async fn receive(socket: &UdpSocket, question: &Message, strangers: &mut u32) -> io::Result<Message> {
+async fn receive(socket: &UdpSocket, question: &Message, strangers: &mut u32) -> io::Result<Reply> {
     let mut buffer = vec![0; BUFFER];
     loop {
         let length = socket.recv(&mut buffer).await?;
         match Message::from_vec(&buffer[..length]) {
-            Ok(answer) if answers(question, &answer) => return Ok(answer),
+            Ok(message) if answers(question, &message) => {
+                return Ok(Reply { message, wire: buffer[..length].to_vec() });
+            }
             _ => *strangers += 1,
         }
     }
 }
 
-async fn by_tcp(server: SocketAddr, wire: &[u8], question: &Message) -> Result<Message, Trouble> {
-    let raw = tcp_bytes(server, wire).await.map_err(io_over("TCP"))?;
-    let answer = Message::from_vec(&raw).map_err(|error| Trouble::Nonsense(error.to_string()))?;
-    if !answers(question, &answer) {
+async fn by_tcp(server: SocketAddr, wire: &[u8], question: &Message) -> Result<Reply, Trouble> {
+    let wire = tcp_bytes(server, wire).await.map_err(io_over("TCP"))?;
+    let message = Message::from_vec(&wire).map_err(|error| Trouble::Nonsense(error.to_string()))?;
+    if !answers(question, &message) {
         return Err(Trouble::Nonsense("the message does not answer our question".into()));
     }
-    if answer.metadata.truncation {
+    if message.metadata.truncation {
         return Err(Trouble::Nonsense("truncated even here".into()));
     }
-    Ok(answer)
+    Ok(Reply { message, wire })
 }
 
 /// RFC 1035 §4.2.2: two bytes of length, then the message; length and message leave in one segment (RFC 7766 §8).
@@ -236,7 +250,19 @@ mod tests {
     fn questions_to_resolvers_want_recursion() {
         let message = question(&Name::from_str("example.org.").unwrap(), RecordType::NS, Asked::Recursive);
         assert!(message.metadata.recursion_desired);
+        assert!(!message.metadata.checking_disabled);
         assert!(!message.edns.unwrap().flags().dnssec_ok);
+    }
+
+    #[test]
+    fn a_resolver_leaves_validation_to_us_only_when_told_so() {
+        let bits = |asked| {
+            let message = question(&Name::root(), RecordType::DNSKEY, asked);
+            let recursion = message.metadata.recursion_desired;
+            (recursion, message.metadata.checking_disabled, message.edns.unwrap().flags().dnssec_ok)
+        };
+        assert_eq!(bits(Asked::Unchecked), (true, true, true));
+        assert_eq!(bits(Asked::Checked), (true, false, true));
     }
 
     #[test]

@@ -2,17 +2,21 @@
 
 use crate::clock::minute;
 use crate::error::{Error, Kind, Result};
+use crate::flow::issue::Use;
 use crate::flow::keys::{self, WantedKeys};
 use crate::flow::locate::Located;
+use crate::flow::working::Working;
 use crate::flow::world::World;
-use crate::flow::{issue, observe, publish, txt};
+use crate::flow::{deploy, issue, observe, publish, rotate, txt};
 use crate::model::desired::{Certificate, Dnssec, Endpoints, Keys};
-use crate::model::document::Document;
+use crate::model::key::SpkiDigest;
+use crate::model::ledger;
 use crate::model::outcome::{Outcome, Report};
-use crate::model::plan::{Observed, Proof, Refusal, Step, Wanted, plan};
+use crate::model::plan::{Observed, Proof, Refusal, Step, Wanted, Wish, plan};
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Options of a run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,38 +25,12 @@ pub struct Options {
     pub now: bool,
     /// Block through waiting periods (`--wait`).
     pub wait: bool,
+    /// What `rotate` asks for.
+    pub wish: Option<Wish>,
 }
 
-/// A certificate being worked on: what is wanted, what is durable, what happened.
-pub(super) struct Working<'a> {
-    pub(super) wanted: &'a Certificate,
-    pub(super) document: Document,
-    pub(super) live: Option<u64>,
-    changes: Vec<String>,
-    warnings: Vec<String>,
-}
-
-impl Working<'_> {
-    /// Replaces the document on disk.
-    pub(super) async fn save(&self, world: &World) -> Result<()> {
-        world.store.put(&self.wanted.name, &self.document).await
-    }
-
-    pub(super) fn step(&self, world: &World, step: &str) {
-        tracing::debug!(certificate = self.wanted.name, "{step}");
-        world.progress.step(&self.wanted.name, step);
-    }
-
-    pub(super) fn changed(&mut self, what: String) {
-        self.changes.push(what);
-    }
-
-    pub(super) fn warn(&mut self, what: String) {
-        if !self.warnings.contains(&what) {
-            self.warnings.push(what);
-        }
-    }
-}
+/// A server that was told to reload does so within a moment: so long a run waits for it without `--wait`, in all.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(20);
 
 /// Works on all these certificates side by side, then remembers what saves requests next time.
 pub async fn apply(world: &World, certificates: &[&Certificate], options: Options) -> Vec<Report> {
@@ -69,18 +47,12 @@ pub async fn apply(world: &World, certificates: &[&Certificate], options: Option
 }
 
 async fn one(world: &World, wanted: &Certificate, options: Options) -> Report {
-    let mut working = Working {
-        wanted,
-        document: Document::default(),
-        live: None,
-        changes: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let mut working = Working::new(wanted, options.wish);
     let outcome = match work(world, &mut working, options).await {
         Ok(outcome) => outcome,
         Err(e) => {
             // Failures are noted for the next run; when even that fails, the first error is the one to tell.
-            if let Err(also) = note_failure(world, &working).await {
+            if let Err(also) = note_failure(world, &mut working).await {
                 tracing::warn!("{also}");
             }
             Outcome::Failed(e)
@@ -91,41 +63,44 @@ async fn one(world: &World, wanted: &Certificate, options: Options) -> Report {
 }
 
 /// A refusal by the CA has set `failures`; everything else leaves the document as it was last saved.
-async fn note_failure(world: &World, working: &Working<'_>) -> Result<()> {
+async fn note_failure(world: &World, working: &mut Working<'_>) -> Result<()> {
     if working.document.failures.is_some() { working.save(world).await } else { Ok(()) }
 }
 
 async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Result<Outcome> {
     working.document = world.store.document(&working.wanted.name).await?;
     working.live = world.store.live(&working.wanted.name).await?;
+    deploy::note_owed(world, working.wanted, &mut working.document).await;
     if options.now
         && let Some(failures) = &mut working.document.failures
     {
         failures.not_before = world.clock.now();
     }
-    let keys = match (keys::known(world, working.wanted, &working.document).await?, &working.wanted.keys) {
-        (Some(keys), _) => keys,
-        (None, Keys::Managed(algorithm)) => {
-            working.step(world, "making active and backup key");
-            let keys = keys::make(world, &working.wanted.name, *algorithm, &mut working.document).await?;
-            working.changed(format!("made the active key {} and the backup key", keys.active));
-            keys
-        }
-        (None, Keys::Own { .. }) => return Err(Error::new(Kind::Internal, "read the keys", "no active key")),
-    };
-    let wanted = wanted(world, working.wanted, &keys);
-    let mut seen = Seen::default();
+    let mut seen = Seen { patience: PATIENCE, ..Seen::default() };
+    let mut keys = keys_of(world, working).await?;
     seen.observed.lost = keys::files_lost(world, working.wanted, &working.document).await?;
     for lost in keys::lost_keys(world, working.wanted, &working.document).await? {
         working.warn(lost);
     }
-    // Every step changes the document or what was seen, so the loop ends; the bound is for defects of ours.
-    for _ in 0..32 {
+    if working.document.rotation.is_some() && !matches!(working.wish, Some(Wish::Abort)) {
+        working.wish = None; // it is under way already
+    }
+    let mut wanted = wanted(world, working.wanted, &keys, working.wish);
+    // Every step changes the document or what was seen, so the loop ends; the bound is for defects of ours. Waiting is
+    // the administrator's wish and has no bound.
+    let mut left = 64;
+    while left > 0 {
         let step = plan(&wanted, &working.document, working.live, &seen.observed, world.clock.now());
         tracing::debug!(certificate = working.wanted.name, ?step, "plan");
+        let shifted = step == Step::Shift;
+        left = if matches!(step, Step::Wait(..) | Step::Hold(..)) { 64 } else { left - 1 };
         if let Some(outcome) = act(world, working, &keys, &mut seen, step, options).await? {
             return Ok(outcome);
         }
+        if shifted {
+            keys = keys_of(world, working).await?;
+        }
+        wanted = self::wanted(world, working.wanted, &keys, working.wish);
     }
     Err(Error::new(
         Kind::Internal,
@@ -134,11 +109,31 @@ async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Res
     ))
 }
 
+async fn keys_of(world: &World, working: &mut Working<'_>) -> Result<WantedKeys> {
+    let siblings = keys::siblings(world, working.wanted).await;
+    Ok(WantedKeys { siblings, ..own_keys(world, working).await? })
+}
+
+async fn own_keys(world: &World, working: &mut Working<'_>) -> Result<WantedKeys> {
+    match (keys::known(world, working.wanted, &working.document).await?, &working.wanted.keys) {
+        (Some(keys), _) => Ok(keys),
+        (None, Keys::Managed(algorithm)) => {
+            working.step(world, "making active and backup key");
+            let keys = keys::make(world, &working.wanted.name, *algorithm, &mut working.document).await?;
+            working.changed(format!("made the active key {} and the backup key", keys.active));
+            Ok(keys)
+        }
+        (None, Keys::Own { .. }) => Err(Error::new(Kind::Internal, "read the keys", "no active key")),
+    }
+}
+
 /// What this run has looked at.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) observed: Observed,
     pub(super) located: Vec<Located>,
+    /// How long this run may still wait without being asked to.
+    patience: SignedDuration,
 }
 
 async fn act(
@@ -149,45 +144,124 @@ async fn act(
     step: Step,
     options: Options,
 ) -> Result<Option<Outcome>> {
-    let name = working.wanted.name.clone();
-    match step {
+    match &step {
         Step::Relink(generation) => {
-            world.store.switch(&name, generation).await?;
-            working.live = Some(generation);
+            working.switch(world, *generation).await?;
             working.changed(format!("live points at generation {generation} again"));
         }
         Step::CleanUp => clean_up(world, working).await?,
-        Step::Issue(_) => {
-            issue::issue(world, working, keys).await?;
-            seen.observed.lost = false;
-        }
-        Step::Reload(generation) => reload(world, working, generation).await?,
+        Step::Issue(_, key) => issue::issue(world, working, *key, Use::Serve).await?,
+        Step::Stage(key) => issue::issue(world, working, *key, Use::Keep).await?,
+        Step::Reload(generation) => deploy::deploy(world, working, *generation).await?,
         Step::ObservePins => {
             working.step(world, "asking every name server for TLSA");
-            look_at_pins(world, working, seen).await?;
+            look_at_pins(world, working, keys, seen).await?;
         }
         Step::ObserveEndpoints => {
             working.step(world, "probing the endpoints");
-            seen.observed.endpoints = Some(observe::endpoints(world, working.wanted, keys.active).await?);
+            seen.observed.endpoints = Some(observe::endpoints(world, working.wanted).await);
         }
-        Step::Publish(missing) => {
-            publish::publish(world, working, &seen.located, &missing).await?;
-            look_at_pins(world, working, seen).await?;
+        Step::JudgeOthers => {
+            let views = seen.observed.pins.clone().unwrap_or_default();
+            seen.observed.unmatched = Some(rotate::judge_others(world, working, &views).await?);
         }
+        Step::Publish(missing) => publish::publish(world, working, &seen.located, missing).await?,
         Step::RecordSeen(pins) => {
-            let at = seen.observed.pins.as_ref().and_then(|v| v.values().filter_map(|o| o.asked_at).min());
-            publish::record_seen(world, working, &pins, at.unwrap_or_else(|| world.clock.now())).await?;
+            let views = seen.observed.pins.iter().flat_map(|v| v.values());
+            let at = views.filter_map(|o| o.asked_at).min().unwrap_or_else(|| world.clock.now());
+            ledger::record_seen(&mut working.document, pins, at);
+            working.save(world).await?;
         }
-        Step::Wait(until, why) if options.wait => wait_until(world, working, until, &why).await,
-        Step::Wait(until, why) => return Ok(Some(Outcome::Waits(until, why))),
-        Step::Refuse(refusal) => return Err(refused(refusal)),
-        Step::Nothing(until) => return Ok(Some(Outcome::Done(until))),
+        Step::Begin(evidence) => rotate::begin(world, working, evidence, keys.active).await?,
+        Step::ServeSpare(key) => rotate::serve_spare(world, working, *key).await?,
+        Step::Withdraw(why) => rotate::withdraw(world, working, why).await?,
+        Step::Abort => rotate::abort(world, working).await?,
+        Step::Settle => rotate::settle(world, working).await?,
+        Step::Retire(evidence) => {
+            rotate::retire(world, working, evidence.key(), seen.observed.pins.as_ref()).await?;
+        }
+        Step::Unpublish(owners, evidence) => {
+            publish::unpublish(world, working, &seen.located, owners, evidence).await?;
+            gone_everywhere(world, working, keys, seen, owners, evidence.key()).await?;
+            return Ok(None);
+        }
+        Step::Forget(owners, key) => {
+            let pins: Vec<_> = owners.iter().map(|o| (o.clone(), vec![*key])).collect();
+            ledger::forget_pins(&mut working.document, &pins);
+            working.save(world).await?;
+        }
+        Step::Shift => rotate::shift(world, working).await?,
+        Step::Wait(until, why) if options.wait || seen.grants(*until, world) => {
+            working.sleep_until(world, *until, why).await;
+        }
+        Step::Hold(until, refusal) if options.wait => {
+            working.sleep_until(world, *until, &refusal.cause).await
+        }
+        Step::Wait(until, why) => return Ok(Some(Outcome::Waits(*until, why.clone()))),
+        Step::Hold(until, refusal) => {
+            let earliest = format!("it may succeed from {} on", minute(*until));
+            return Err(refused(refusal.clone()).hint(earliest));
+        }
+        Step::Refuse(refusal) => return Err(refused(refusal.clone())),
+        Step::Nothing(until) => return Ok(Some(Outcome::Done(*until))),
     }
+    seen.observed.after(&step);
     Ok(None)
 }
 
-async fn look_at_pins(world: &World, working: &mut Working<'_>, seen: &mut Seen) -> Result<()> {
-    let (views, located) = observe::pins(world, working.wanted).await?;
+impl Seen {
+    /// A moment of patience with a server that reloads.
+    fn grants(&mut self, until: Timestamp, world: &World) -> bool {
+        let pause = until.duration_since(world.clock.now());
+        let granted = pause <= self.patience;
+        if granted {
+            self.patience -= pause;
+        }
+        granted
+    }
+}
+
+/// Secondaries follow: looks again until no server has the pin, or the zone's propagation time is over; then the next run
+/// goes on.
+async fn gone_everywhere(
+    world: &World,
+    working: &mut Working<'_>,
+    keys: &WantedKeys,
+    seen: &mut Seen,
+    owners: &[String],
+    key: SpkiDigest,
+) -> Result<()> {
+    working.step(world, "waiting for every name server to drop the TLSA records");
+    let zones = seen.located.iter().filter_map(|at| world.zone_of(&at.via));
+    let patience = zones.map(|z| z.propagation).max().unwrap_or_default();
+    let end = world.clock.elapsed() + patience;
+    loop {
+        look_at_pins(world, working, keys, seen).await?;
+        let views = seen.observed.pins.iter().flatten().filter(|(owner, _)| owners.contains(owner));
+        if views.into_iter().all(|(_, view)| !view.somewhere.contains(&key)) {
+            return Ok(());
+        }
+        if world.clock.elapsed() >= end {
+            let cause = format!("after {} s some server still has the pin of {key}", patience.as_secs());
+            return Err(Error::new(
+                Kind::Remote,
+                "see a TLSA record gone from every authoritative server",
+                cause,
+            )
+            .remains("Mail is safe: every server presents a key that is pinned everywhere.")
+            .hint("look at the transfers to the late server; the next apply goes on"));
+        }
+        world.clock.sleep(Duration::from_millis(500)).await;
+    }
+}
+
+async fn look_at_pins(
+    world: &World,
+    working: &mut Working<'_>,
+    keys: &WantedKeys,
+    seen: &mut Seen,
+) -> Result<()> {
+    let (mut views, located) = observe::pins(world, working.wanted).await?;
     for (owner, view) in &views {
         for silent in &view.silent {
             working.warn(format!(
@@ -196,12 +270,12 @@ async fn look_at_pins(world: &World, working: &mut Working<'_>, seen: &mut Seen)
             ));
         }
     }
-    let mut stopped = false;
-    for (owner, view) in &views {
-        stopped |= working.document.stop_clocks(owner, &view.everywhere);
-    }
-    if stopped {
+    let wanted = wanted(world, working.wanted, keys, working.wish);
+    if ledger::learn(&mut working.document, &mut views, &wanted, world.clock.now()) {
         working.save(world).await?;
+    }
+    for doubt in views.values().flat_map(|v| v.doubtful.iter()) {
+        working.warn(format!("a name server's answer is not believed: {doubt}"));
     }
     seen.observed.pins = Some(views);
     seen.located = located;
@@ -221,30 +295,17 @@ async fn clean_up(world: &World, working: &mut Working<'_>) -> Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
-async fn reload(world: &World, working: &mut Working<'_>, generation: u64) -> Result<()> {
-    let argv = &working.wanted.deploy.reload;
-    if !argv.is_empty() {
-        working.step(world, "running the reload command");
-        let name = &working.wanted.name;
-        world.hooks.run(argv, name, &world.store.live_path(name)).await?;
-        working.changed(format!("reload command run for generation {generation}"));
-    }
-    working.document.reload_owed = None;
-    working.save(world).await
-}
-
-async fn wait_until(world: &World, working: &Working<'_>, until: Timestamp, why: &str) {
-    working.step(world, &format!("waiting until {}: {why}", minute(until)));
-    let left = until.duration_since(world.clock.now());
-    world.clock.sleep(left.try_into().unwrap_or_default()).await;
-}
-
 pub(super) fn refused(refusal: Refusal) -> Error {
     Error::new(Kind::Refused, refusal.action, refusal.cause).remains(refusal.remains).hint(refusal.hint)
 }
 
 /// The pure half of what the administrator wants.
-pub(super) fn wanted(world: &World, certificate: &Certificate, keys: &WantedKeys) -> Wanted {
+pub(super) fn wanted(
+    world: &World,
+    certificate: &Certificate,
+    keys: &WantedKeys,
+    wish: Option<Wish>,
+) -> Wanted {
     Wanted {
         names: certificate.names.clone(),
         active: keys.active,
@@ -253,6 +314,13 @@ pub(super) fn wanted(world: &World, certificate: &Certificate, keys: &WantedKeys
         proof: if certificate.endpoints == Endpoints::Unchecked { Proof::Word } else { Proof::Probe },
         unsigned_ok: unsigned_ok(world, certificate),
         renew: certificate.renew,
+        backup_usable: keys.backup_usable,
+        siblings: keys.siblings.clone(),
+        policy: certificate.policy,
+        schedule: certificate.rotate,
+        wish,
+        #[cfg(test)]
+        without: None,
     }
 }
 

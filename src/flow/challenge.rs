@@ -3,10 +3,10 @@
 
 use crate::acme::{Authorization, AuthorizationStatus, Ca, Challenge, Order};
 use crate::error::{Error, Kind, Result};
-use crate::flow::apply::Working;
 use crate::flow::locate::Located;
 use crate::flow::propagation::{Expected, wait};
 use crate::flow::txt;
+use crate::flow::working::Working;
 use crate::flow::world::World;
 use crate::flow::zone_writer::text;
 use crate::model::document::OwedTxt;

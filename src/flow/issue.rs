@@ -5,34 +5,50 @@
 use crate::acme::{Ca, Order, OrderStatus};
 use crate::clock::minute;
 use crate::error::{Error, Kind, Result};
-use crate::flow::apply::Working;
-use crate::flow::keys::{self, Material, WantedKeys};
+use crate::flow::keys::{self, Material};
 use crate::flow::locate::{Located, locate};
+use crate::flow::working::Working;
 use crate::flow::world::World;
 use crate::flow::zone_writer::{Ticket, text};
 use crate::flow::{challenge, order, txt};
 use crate::model::certificate::Chain;
 use crate::model::document::Installed;
+use crate::model::key::SpkiDigest;
+use crate::model::ledger;
 use crate::store::Generation;
 use futures_util::future::{join, join_all, try_join, try_join_all};
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Gets and installs a certificate. On failure nothing that is served has changed, and what is owed stays noted.
-pub(super) async fn issue(world: &World, working: &mut Working<'_>, keys: &WantedKeys) -> Result<()> {
-    let material = keys::material(world, working.wanted, keys).await?;
+/// What happens to the certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It is served from now on.
+    Serve,
+    /// It is kept for the switch to its key.
+    Keep,
+}
+
+/// Gets a certificate for this key. On failure nothing that is served has changed, and what is owed stays noted.
+pub(super) async fn issue(
+    world: &World,
+    working: &mut Working<'_>,
+    key: SpkiDigest,
+    purpose: Use,
+) -> Result<()> {
+    let material = keys::material(world, working.wanted, key).await?;
     working.step(world, "looking where the challenges go");
     let tickets = announce(world, working)?;
     let (ca, places) = prepare(world, working).await?;
 
-    let ordered = order::order(world, working, ca.as_ref(), keys).await?;
+    let ordered = order::order(world, working, ca.as_ref(), key).await?;
     let result = fulfil(world, working, ca.as_ref(), &places, ordered, &material).await;
     drop(tickets);
     let chain = match result {
         Ok(chain) => chain,
         Err(e) => return Err(clean_up_after(world, working, e).await),
     };
-    install(world, working, keys, &chain, material.private).await
+    install(world, working, (key, purpose), &chain, material.private).await
 }
 
 /// Tells the zones' writers that changes of ours are on their way.
@@ -181,7 +197,7 @@ async fn fulfil(
     Ok(chain)
 }
 
-fn certificate_request_spki(material: &Material) -> Result<crate::model::key::SpkiDigest> {
+fn certificate_request_spki(material: &Material) -> Result<SpkiDigest> {
     Ok(crate::model::csr::Csr::parse(&material.csr).map_err(Error::from)?.spki)
 }
 
@@ -204,34 +220,36 @@ async fn clean_up_after(world: &World, working: &mut Working<'_>, error: Error) 
 async fn install(
     world: &World,
     working: &mut Working<'_>,
-    keys: &WantedKeys,
+    (key, purpose): (SpkiDigest, Use),
     chain: &Chain,
     private: Option<crate::secret::Secret>,
 ) -> Result<()> {
     working.step(world, "installing");
-    let number = working.document.installed.as_ref().map_or(0, |i| i.generation) + 1;
-    let name = &working.wanted.name;
+    let number = working.document.next_generation();
+    let name = working.wanted.name.clone();
     let files = Generation { number, cert: chain.leaf_pem(), chain: chain.rest_pem(), key: private };
-    world.store.write_generation(name, files).await?;
-    working.document.installed = Some(Installed {
+    world.store.write_generation(&name, files).await?;
+    let certificate = Installed {
         generation: number,
         names: working.wanted.names.clone(),
-        spki: keys.active,
+        spki: key,
         not_before: chain.not_before,
         not_after: chain.not_after,
         serial: chain.serial.clone(),
         issuer: chain.issuer.clone(),
-    });
-    working.document.order = None;
-    working.document.failures = None;
-    working.document.reload_owed = (!working.wanted.deploy.reload.is_empty()).then_some(number);
+    };
+    let until = minute(chain.not_after);
+    if purpose == Use::Keep {
+        ledger::stage(&mut working.document, certificate);
+        working.save(world).await?;
+        working
+            .changed(format!("certificate {} for the key {key} is ready, valid until {until}", chain.serial));
+        return Ok(());
+    }
+    let reload = working.reloads();
+    ledger::install(&mut working.document, certificate, reload, world.clock.now());
     working.save(world).await?;
-    world.store.switch(name, number).await?;
-    working.live = Some(number);
-    working.changed(format!(
-        "certificate {} installed, valid until {}",
-        chain.serial,
-        minute(chain.not_after)
-    ));
+    working.switch(world, number).await?;
+    working.changed(format!("certificate {} installed, valid until {until}", chain.serial));
     Ok(())
 }

@@ -9,15 +9,20 @@ use crate::model::key::{self, SpkiDigest};
 use crate::model::private_key::PrivateKey;
 use crate::secret::Secret;
 use futures_util::future::try_join;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The keys that a certificate shall have, known by digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WantedKeys {
     /// Served.
     pub active: SpkiDigest,
     /// Pinned, not served.
     pub backup: Option<SpkiDigest>,
+    /// Whether a certificate can be asked for with the backup key.
+    pub backup_usable: bool,
+    /// Keys of certificates beside this one, at the same owner names.
+    pub siblings: BTreeSet<SpkiDigest>,
 }
 
 /// What an order needs of the active key.
@@ -33,27 +38,63 @@ pub(super) async fn known(
     document: &Document,
 ) -> Result<Option<WantedKeys>> {
     let Keys::Own { active, backup } = &wanted.keys else {
-        return Ok(document.keys.as_ref().map(|k| WantedKeys { active: k.active, backup: k.backup }));
+        let keys = |k: &KeyPair| WantedKeys {
+            active: k.active,
+            backup: k.backup,
+            backup_usable: k.backup.is_some(),
+            siblings: BTreeSet::new(),
+        };
+        return Ok(document.keys.as_ref().map(keys));
     };
-    let active = match active {
+    let first = match active {
         ActiveKey::Csr(path) => csr(world, path).await?.spki,
         ActiveKey::PrivateKey(path) => private(world, path).await?.spki(),
     };
-    let backup = match backup {
+    let second = match backup {
         None => None,
-        Some(BackupKey::SpkiSha256(digest)) => Some(*digest),
-        Some(BackupKey::Csr(path)) => Some(csr(world, path).await?.spki),
-        Some(BackupKey::PrivateKey(path)) => Some(private(world, path).await?.spki()),
+        Some(BackupKey::SpkiSha256(digest)) => Some((*digest, false)),
+        Some(BackupKey::Csr(path)) => Some((csr(world, path).await?.spki, true)),
+        Some(BackupKey::PrivateKey(path)) => Some((private(world, path).await?.spki(), true)),
         Some(BackupKey::PublicKey(path)) => {
             let bytes = world.open.file(path).await?;
-            Some(key::read_any(&bytes).map_err(|e| e.in_file(format!("`{}`", path.display())))?.0)
+            let key = key::read_any(&bytes).map_err(|e| e.in_file(format!("`{}`", path.display())))?.0;
+            Some((key, false))
         }
     };
-    if let Some(backup) = backup {
-        key::distinct(active, backup)
+    if let Some((second, _)) = second {
+        key::distinct(first, second)
             .map_err(|e| e.during(format!("use the keys of certificate {}", wanted.name)))?;
     }
-    Ok(Some(WantedKeys { active, backup }))
+    Ok(Some(roles(document, first, second)))
+}
+
+/// Who is active is what the last rotation left, whatever the order in zones.yaml; a retired key is no backup.
+fn roles(document: &Document, first: SpkiDigest, second: Option<(SpkiDigest, bool)>) -> WantedKeys {
+    let as_written = WantedKeys {
+        active: first,
+        backup: second.map(|(key, _)| key),
+        backup_usable: second.is_some_and(|(_, usable)| usable),
+        siblings: BTreeSet::new(),
+    };
+    let Some(pair) = &document.keys else { return as_written };
+    if pair.active == first {
+        let fresh = second.filter(|(key, _)| !document.retired.contains(key));
+        return WantedKeys {
+            backup: fresh.map(|(key, _)| key),
+            backup_usable: fresh.is_some_and(|(_, usable)| usable),
+            ..as_written
+        };
+    }
+    if second.is_some_and(|(key, _)| key == pair.active) {
+        let fresh = !document.retired.contains(&first);
+        return WantedKeys {
+            active: pair.active,
+            backup: fresh.then_some(first),
+            backup_usable: fresh,
+            ..as_written
+        };
+    }
+    as_written
 }
 
 /// Makes active and backup key. They are on disk, and in the document, before anything uses them.
@@ -66,35 +107,96 @@ pub(super) async fn make(
     let (active, backup) = (PrivateKey::generate(algorithm)?, PrivateKey::generate(algorithm)?);
     let save = |key: &PrivateKey| world.store.save_key(certificate, key.spki(), secret(key));
     try_join(save(&active), save(&backup)).await?;
-    let keys = WantedKeys { active: active.spki(), backup: Some(backup.spki()) };
+    let keys = WantedKeys {
+        active: active.spki(),
+        backup: Some(backup.spki()),
+        backup_usable: true,
+        siblings: BTreeSet::new(),
+    };
     document.keys = Some(KeyPair { active: keys.active, backup: keys.backup });
     world.store.put(certificate, document).await?;
     Ok(keys)
 }
 
-/// The CSR of the active key, and the key itself where danesmith has it.
-pub(super) async fn material(world: &World, wanted: &Certificate, keys: &WantedKeys) -> Result<Material> {
-    match &wanted.keys {
-        Keys::Managed(_) => {
-            let pem = world.store.key(&wanted.name, keys.active).await?.ok_or_else(|| lost(wanted, keys))?;
-            let key = PrivateKey::from_bytes(pem.bytes()).map_err(Error::from)?;
-            Ok(Material { csr: key.csr(&wanted.names)?, private: Some(pem) })
-        }
-        Keys::Own { active: ActiveKey::PrivateKey(path), .. } => {
-            let key = private(world, path).await?;
-            Ok(Material { csr: key.csr(&wanted.names)?, private: Some(secret(&key)) })
-        }
-        Keys::Own { active: ActiveKey::Csr(path), .. } => {
-            Ok(Material { csr: checked_csr(world, path, &wanted.names).await?, private: None })
+/// Makes the next backup key, on disk before anything names it; `None` where the administrator gives the keys.
+pub(super) async fn make_backup(world: &World, wanted: &Certificate) -> Result<Option<SpkiDigest>> {
+    let Keys::Managed(algorithm) = wanted.keys else { return Ok(None) };
+    let key = PrivateKey::generate(algorithm)?;
+    world.store.save_key(&wanted.name, key.spki(), secret(&key)).await?;
+    Ok(Some(key.spki()))
+}
+
+/// The CSR of one of the keys, and the key itself where danesmith has it.
+pub(super) async fn material(world: &World, wanted: &Certificate, key: SpkiDigest) -> Result<Material> {
+    let Keys::Own { active, backup } = &wanted.keys else {
+        let pem = world.store.key(&wanted.name, key).await?.ok_or_else(|| lost(wanted, key))?;
+        let private = PrivateKey::from_bytes(pem.bytes()).map_err(Error::from)?;
+        return Ok(Material { csr: private.csr(&wanted.names)?, private: Some(pem) });
+    };
+    let (mut keys, mut csrs) = (Vec::new(), Vec::new());
+    match active {
+        ActiveKey::PrivateKey(path) => keys.push(path),
+        ActiveKey::Csr(path) => csrs.push(path),
+    }
+    match backup {
+        Some(BackupKey::PrivateKey(path)) => keys.push(path),
+        Some(BackupKey::Csr(path)) => csrs.push(path),
+        Some(BackupKey::PublicKey(_) | BackupKey::SpkiSha256(_)) | None => {}
+    }
+    for path in keys {
+        let private = private(world, path).await?;
+        if private.spki() == key {
+            return Ok(Material { csr: private.csr(&wanted.names)?, private: Some(secret(&private)) });
         }
     }
+    for path in csrs {
+        if csr(world, path).await?.spki == key {
+            return Ok(Material { csr: checked_csr(world, path, &wanted.names).await?, private: None });
+        }
+    }
+    Err(lost(wanted, key))
 }
 
 /// Whether somebody deleted the installed files.
 pub(super) async fn files_lost(world: &World, wanted: &Certificate, document: &Document) -> Result<bool> {
     let Some(installed) = &document.installed else { return Ok(false) };
-    let with_key = !matches!(wanted.keys, Keys::Own { active: ActiveKey::Csr(_), .. });
+    let with_key = match &wanted.keys {
+        Keys::Managed(_) => true,
+        Keys::Own { .. } => installed_with_key(world, wanted, installed.spki).await,
+    };
     Ok(!world.store.intact(&wanted.name, installed.generation, with_key).await?)
+}
+
+/// Keys of other certificates at an owner name of this one: RSA beside ECDSA (RFC 7671 §8.1 asks for the pins of both).
+pub(super) async fn siblings(world: &World, wanted: &Certificate) -> BTreeSet<SpkiDigest> {
+    let mut found = BTreeSet::new();
+    let others = world.desired().certificates.values().filter(|c| c.name != wanted.name);
+    for other in others.filter(|c| c.tlsa.iter().any(|o| wanted.tlsa.contains(o))) {
+        let keys = async { known(world, other, &world.store.document(&other.name).await?).await };
+        match keys.await {
+            Ok(keys) => found.extend(keys.into_iter().flat_map(|k| [Some(k.active), k.backup]).flatten()),
+            Err(e) => tracing::warn!("the keys of {}, which shares a TLSA name: {e}", other.name),
+        }
+    }
+    found
+}
+
+/// Whether danesmith has the private key of the administrator's that is served.
+async fn installed_with_key(world: &World, wanted: &Certificate, key: SpkiDigest) -> bool {
+    let Keys::Own { active, backup } = &wanted.keys else { return true };
+    let mut paths = Vec::new();
+    if let ActiveKey::PrivateKey(path) = active {
+        paths.push(path);
+    }
+    if let Some(BackupKey::PrivateKey(path)) = backup {
+        paths.push(path);
+    }
+    for path in paths {
+        if private(world, path).await.is_ok_and(|private| private.spki() == key) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Keys of ours that somebody deleted; told in every run, before they are needed.
@@ -152,12 +254,16 @@ fn secret(key: &PrivateKey) -> Secret {
     Secret::new(key.to_pem().as_bytes().to_vec())
 }
 
-fn lost(wanted: &Certificate, keys: &WantedKeys) -> Error {
+fn lost(wanted: &Certificate, key: SpkiDigest) -> Error {
+    let place = match &wanted.keys {
+        Keys::Managed(_) => "in the state directory",
+        Keys::Own { .. } => "among the CSRs and keys of zones.yaml",
+    };
     Error::new(
         Kind::Local,
-        format!("read the active key of certificate {}", wanted.name),
-        format!("the key {} is not in the state directory", keys.active),
+        format!("read the keys of certificate {}", wanted.name),
+        format!("the key {key} is not {place}"),
     )
     .remains("The installed certificate and the TLSA records are as they were.")
-    .hint("restore the folder `keys` of this certificate from a backup")
+    .hint("restore the folder `keys` of this certificate, or the file that zones.yaml names, from a backup")
 }

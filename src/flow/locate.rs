@@ -22,6 +22,8 @@ pub(super) struct Located {
     pub(super) asked: Name,
     /// The name after aliases.
     pub(super) owner: Name,
+    /// The names that are aliases, from the asked one on.
+    pub(super) aliases: Vec<Name>,
     /// Apex of the zone that holds it.
     pub(super) zone: Name,
     /// Apex of the configured zone whose provider writes there.
@@ -38,7 +40,7 @@ pub(super) async fn locate(world: &World, asked: &Name, rtype: RecordType) -> Re
     loop {
         let next = match world.zone_of(&owner) {
             Some(via) => match look(world, via, &owner, rtype).await? {
-                Look::Here { zone, servers } => return settle(asked, owner, zone, via, servers),
+                Look::Here { zone, servers } => return settle(path, zone, via, servers),
                 Look::Alias(target) => target,
             },
             None => match world.reads.alias(&owner).await? {
@@ -114,7 +116,10 @@ async fn ask_any(
     Ok(select_ok(questions).await?.0)
 }
 
-fn settle(asked: &Name, owner: Name, zone: Name, via: &Zone, servers: Vec<Server>) -> Result<Located> {
+/// `path` goes from the asked name to the one that is no alias.
+fn settle(mut path: Vec<Name>, zone: Name, via: &Zone, servers: Vec<Server>) -> Result<Located> {
+    let owner = path.pop().unwrap_or_else(Name::root);
+    let asked = path.first().unwrap_or(&owner).clone();
     if via.provider.is_none() {
         return Err(Error::new(
             Kind::Config,
@@ -125,9 +130,12 @@ fn settle(asked: &Name, owner: Name, zone: Name, via: &Zone, servers: Vec<Server
             ),
         )
         .remains("Nothing was ordered and nothing was changed.")
-        .hint(format!("make `{}` a CNAME into a zone with a provider, or give this zone one", text(asked))));
+        .hint(format!(
+            "make `{}` a CNAME into a zone with a provider, or give this zone one",
+            text(&asked)
+        )));
     }
-    Ok(Located { asked: asked.clone(), owner, zone, via: via.apex.clone(), servers })
+    Ok(Located { asked, owner, aliases: path, zone, via: via.apex.clone(), servers })
 }
 
 fn uncovered(action: String, path: &[Name]) -> Error {

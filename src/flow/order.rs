@@ -4,11 +4,12 @@
 use crate::acme::{Ca, Order, OrderStatus, Polled};
 use crate::clock::minute;
 use crate::error::{Error, Kind, Result};
-use crate::flow::apply::Working;
-use crate::flow::keys::{Material, WantedKeys};
+use crate::flow::keys::Material;
+use crate::flow::working::Working;
 use crate::flow::world::World;
 use crate::model::certificate::Chain;
 use crate::model::document::{Failures, OrderInFlight};
+use crate::model::key::SpkiDigest;
 use crate::model::renewal;
 use futures_util::future::join_all;
 use std::time::Duration;
@@ -29,9 +30,9 @@ pub(super) async fn order(
     world: &World,
     working: &mut Working<'_>,
     ca: &dyn Ca,
-    keys: &WantedKeys,
+    key: SpkiDigest,
 ) -> Result<Order> {
-    if let Some(resumed) = resume(world, working, ca, keys).await? {
+    if let Some(resumed) = resume(world, working, ca, key).await? {
         working.changed(format!("order {} resumed", resumed.url));
         return Ok(resumed);
     }
@@ -41,7 +42,7 @@ pub(super) async fn order(
         url: order.url.clone(),
         account: ca.describe(),
         names: working.wanted.names.clone(),
-        spki: keys.active,
+        spki: key,
         created: world.clock.now(),
     });
     Ok(order)
@@ -51,11 +52,11 @@ async fn resume(
     world: &World,
     working: &mut Working<'_>,
     ca: &dyn Ca,
-    keys: &WantedKeys,
+    key: SpkiDigest,
 ) -> Result<Option<Order>> {
     let wanted = working.wanted;
     let Some(flight) = working.document.order.clone() else { return Ok(None) };
-    let ours = flight.names == wanted.names && flight.spki == keys.active && flight.account == ca.describe();
+    let ours = flight.names == wanted.names && flight.spki == key && flight.account == ca.describe();
     if ours {
         working.step(world, "resuming the order of an interrupted run");
         match ca.order(&flight.url).await {

@@ -5,9 +5,12 @@ use crate::clock::minute;
 use crate::error::Result;
 use crate::flow::keys::{self, WantedKeys};
 use crate::flow::world::World;
-use crate::flow::{apply, observe};
+use crate::flow::{apply, deploy, observe};
 use crate::model::desired::Certificate;
 use crate::model::document::{Document, Installed, PinRecord};
+use crate::model::endpoint::{Algorithm, EndpointView, Shown};
+use crate::model::key::SpkiDigest;
+use crate::model::ledger;
 use crate::model::outcome::Preview;
 use crate::model::plan::{Observed, Reason, Step, Wanted, pinned_otherwise, plan, unsigned_zone};
 use jiff::Timestamp;
@@ -30,10 +33,11 @@ pub async fn preview(world: &World, wanted: &Certificate) -> Preview {
 async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -> Result<()> {
     let mut document = world.store.document(&certificate.name).await?;
     let mut live = world.store.live(&certificate.name).await?;
+    deploy::note_owed(world, certificate, &mut document).await;
     let Some(keys) = keys::known(world, certificate, &document).await? else {
         return unmade(world, certificate, preview).await;
     };
-    let wanted = apply::wanted(world, certificate, &keys);
+    let wanted = apply::wanted(world, certificate, &keys, None);
     let mut observed =
         Observed { lost: keys::files_lost(world, certificate, &document).await?, ..Observed::default() };
     preview.warnings.extend(keys::lost_keys(world, certificate, &document).await?);
@@ -52,13 +56,13 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
                     .push(format!("- {} TXT record(s) that an interrupted run left", document.owed.len()));
                 document.owed.clear();
             }
-            Step::Issue(reason) => {
+            Step::Issue(reason, key) => {
                 preview.changes.push(format!(
                     "+ certificate for {} ({})",
                     certificate.names.join(", "),
                     reason.words()
                 ));
-                preview.changes.push(format!("    key {} (active)", keys.active));
+                preview.changes.push(format!("    key {key}"));
                 document.installed = Some(taken_for_done(certificate, &keys, world.clock.now()));
                 document.order = None;
                 document.owed.clear();
@@ -67,21 +71,24 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
                 issued = true;
             }
             Step::Reload(_) => {
-                preview.changes.push(format!("~ run {}", certificate.deploy.reload.join(" ")));
+                let lines = deploy::describe(certificate);
+                preview.changes.extend(lines.into_iter().map(|line| format!("~ {line}")));
                 document.reload_owed = None;
             }
             Step::ObservePins => {
-                let (views, _) = observe::pins(world, certificate).await?;
-                preview.warnings.extend(views.values().flat_map(|v| v.silent.clone()));
+                let (mut views, _) = observe::pins(world, certificate).await?;
+                ledger::learn(&mut document, &mut views, &wanted, world.clock.now());
+                preview
+                    .warnings
+                    .extend(views.values().flat_map(|v| v.silent.iter().chain(&v.doubtful).cloned()));
                 observed.pins = Some(views);
             }
             Step::ObserveEndpoints if issued => {
                 // What the endpoints present now says nothing about the time after the installation.
-                observed.endpoints =
-                    Some(crate::model::plan::EndpointView { with_active: 1, ..Default::default() });
+                observed.endpoints = Some(installed_everywhere(keys.active));
             }
             Step::ObserveEndpoints => {
-                observed.endpoints = Some(observe::endpoints(world, certificate, keys.active).await?);
+                observed.endpoints = Some(observe::endpoints(world, certificate).await);
             }
             Step::Publish(missing) => {
                 for (owner, keys_there) in &missing {
@@ -99,7 +106,49 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
                 }
                 return Ok(());
             }
-            Step::RecordSeen(_) => return Ok(()),
+            Step::RecordSeen(seen) => ledger::record_seen(&mut document, &seen, world.clock.now()),
+            Step::JudgeOthers => observed.unmatched = Some(Vec::new()),
+            Step::Stage(key) => {
+                preview
+                    .changes
+                    .push(format!("+ certificate for {} (rotation)", certificate.names.join(", ")));
+                preview.changes.push(format!("    key {key} (backup, to be served)"));
+                return Ok(());
+            }
+            Step::Begin(evidence) => {
+                preview.changes.push(format!("~ rotation to the key {}: its pin is ripe", evidence.key()));
+                return Ok(());
+            }
+            Step::ServeSpare(key) => {
+                preview
+                    .changes
+                    .push(format!("~ install the certificate for the key {key} (rotation under way)"));
+                return Ok(());
+            }
+            Step::Withdraw(why) => {
+                preview.changes.push(format!("~ withdraw the rotation: {why}"));
+                return Ok(());
+            }
+            Step::Settle => {
+                preview.changes.push("~ end the aborted rotation".into());
+                return Ok(());
+            }
+            Step::Retire(evidence) | Step::Unpublish(_, evidence) => {
+                for owner in &wanted.owners {
+                    preview
+                        .changes
+                        .push(format!("- {owner} TLSA 3 1 1 {} (nobody presents it)", evidence.key()));
+                }
+                return Ok(());
+            }
+            Step::Shift => {
+                preview.changes.push("~ the rotation is done: the roles shift".into());
+                return Ok(());
+            }
+            Step::Abort | Step::Forget(..) => return Ok(()),
+            Step::Hold(until, refusal) => {
+                return Err(apply::refused(refusal).hint(format!("it may succeed from {} on", minute(until))));
+            }
             Step::Wait(until, why) => {
                 preview.changes.push(format!("… nothing before {}: {why}", minute(until)));
                 return Ok(());
@@ -151,6 +200,17 @@ fn left_over(wanted: &Wanted, document: &Document) -> Vec<String> {
         )
     };
     document.pins.iter().filter(unwanted).map(tell).collect()
+}
+
+fn installed_everywhere(active: SpkiDigest) -> EndpointView {
+    let shown = Shown {
+        host: String::new(),
+        at: "every endpoint, once the certificate is installed".into(),
+        algorithm: Algorithm::Ecdsa,
+        key: active,
+        chain: Vec::new(),
+    };
+    EndpointView { shown: vec![shown], ..EndpointView::default() }
 }
 
 fn taken_for_done(certificate: &Certificate, keys: &WantedKeys, now: Timestamp) -> Installed {

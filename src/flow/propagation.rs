@@ -87,19 +87,6 @@ fn has_all(there: &[RData], wanted: &[RData]) -> bool {
     wanted.iter().all(|w| there.contains(w))
 }
 
-/// What every server of a located name holds now: values, or why it did not answer.
-pub(super) async fn snapshot(
-    world: &World,
-    at: &Located,
-    rtype: RecordType,
-) -> Vec<(Server, Result<Vec<RData>>)> {
-    join_all(at.servers.iter().map(|server| async move {
-        let values = world.reads.ask(server, &at.owner, rtype).await.map(|a| a.values);
-        (server.clone(), values)
-    }))
-    .await
-}
-
 /// A name from zones.yaml, the CA or our state, in A-labels (`Name::to_ascii`); all were checked, so a failure is ours.
 pub(super) fn name(text: &str) -> Result<Name> {
     let mut name = Name::from_ascii(text)

@@ -1,13 +1,14 @@
 //! Publishing pins: written down first, added by value in one UPDATE per zone, seen on every server.
 
 use crate::error::Result;
-use crate::flow::apply::Working;
 use crate::flow::locate::Located;
 use crate::flow::observe::owner_of;
 use crate::flow::propagation::{Expected, wait};
+use crate::flow::working::Working;
 use crate::flow::world::World;
-use crate::model::document::PinRecord;
+use crate::model::evidence::NobodyPresents;
 use crate::model::key::SpkiDigest;
+use crate::model::ledger;
 use crate::model::pin;
 use danesmith_providers::Change;
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -27,7 +28,8 @@ pub(super) async fn publish(
             targets.push((owner, at, keys));
         }
     }
-    note(world, working, missing).await?;
+    ledger::note_pins(&mut working.document, missing, world.clock.now());
+    working.save(world).await?;
     write(world, &targets).await?;
 
     working.step(world, "waiting for every name server to have the TLSA records");
@@ -48,49 +50,37 @@ pub(super) async fn publish(
             working.changed(format!("TLSA 3 1 1 {key} published at {}", owner.trim_end_matches('.')));
         }
     }
-    let seen: Vec<_> = missing.iter().flat_map(|(o, keys)| keys.iter().map(|k| (o.clone(), *k))).collect();
-    // ARCHITECTURE.md, "Rules of pins": the clock of a pin starts when the last server was seen to have it, so: after the waiting.
-    record_seen(world, working, &seen, world.clock.now()).await
+    Ok(())
 }
 
-/// Writes down since when these pins were seen everywhere.
-pub(super) async fn record_seen(
+/// Removes the pins of one key, by value. Their clocks stop on disk first.
+pub(super) async fn unpublish(
     world: &World,
     working: &mut Working<'_>,
-    seen: &[(String, SpkiDigest)],
-    at: jiff::Timestamp,
+    located: &[Located],
+    owners: &[String],
+    evidence: &NobodyPresents,
 ) -> Result<()> {
-    for (owner, spki) in seen {
-        match working.document.pins.iter_mut().find(|p| p.owner == *owner && p.spki == *spki) {
-            Some(pin) => pin.seen_everywhere = pin.seen_everywhere.or(Some(at)),
-            None => working.document.pins.push(PinRecord {
-                owner: owner.clone(),
-                spki: *spki,
-                first_published: at,
-                seen_everywhere: Some(at),
-            }),
+    let key = evidence.key();
+    working.step(world, "removing the pin of a key that nobody presents");
+    let pins: Vec<_> = owners.iter().map(|owner| (owner.clone(), vec![key])).collect();
+    ledger::clear_clocks(&mut working.document, &pins);
+    working.save(world).await?;
+    let mut zones: BTreeMap<(Name, Name), Vec<Change>> = BTreeMap::new();
+    for owner in owners {
+        let Some(at) = owner_of(located, owner)? else { continue };
+        let changes = zones.entry((at.via.clone(), at.zone.clone())).or_default();
+        if !changes.iter().any(|c| c.name == at.owner) {
+            let remove = vec![pin::tlsa(key)];
+            let (name, rtype) = (at.owner.clone(), RecordType::TLSA);
+            changes.push(Change { name, rtype, ttl: 0, add: Vec::new(), remove });
         }
     }
-    working.save(world).await
-}
-
-/// On disk before the UPDATE: a pin in DNS is always one that we know.
-async fn note(world: &World, working: &mut Working<'_>, missing: &[(String, Vec<SpkiDigest>)]) -> Result<()> {
-    let now = world.clock.now();
-    for (owner, keys) in missing {
-        for spki in keys {
-            match working.document.pins.iter_mut().find(|p| p.owner == *owner && p.spki == *spki) {
-                Some(known) => known.seen_everywhere = None,
-                None => working.document.pins.push(PinRecord {
-                    owner: owner.clone(),
-                    spki: *spki,
-                    first_published: now,
-                    seen_everywhere: None,
-                }),
-            }
-        }
+    world.write(zones).await?;
+    for owner in owners {
+        working.changed(format!("TLSA 3 1 1 {key} removed at {}", owner.trim_end_matches('.')));
     }
-    working.save(world).await
+    Ok(())
 }
 
 async fn write(world: &World, targets: &[(&String, &Located, &Vec<SpkiDigest>)]) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::flow::world::World;
-use crate::flow::{apply, keys};
+use crate::flow::{apply, deploy, keys};
 use crate::model::desired::Certificate;
 use crate::model::document::Document;
 use crate::model::outcome::Facts;
@@ -10,15 +10,16 @@ use crate::model::plan::{Observed, OwnerView, Wanted, plan};
 
 /// Reads the document; asks nobody.
 pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
-    let document = world.store.document(&certificate.name).await?;
+    let mut document = world.store.document(&certificate.name).await?;
+    deploy::note_owed(world, certificate, &mut document).await;
     let live = world.store.live(&certificate.name).await?;
     let (keys, trouble) = match keys::known(world, certificate, &document).await {
         Ok(keys) => (keys, None),
         Err(e) => (None, Some(e)),
     };
     let lost = keys::files_lost(world, certificate, &document).await?;
-    let next = keys.map(|keys| {
-        let wanted = apply::wanted(world, certificate, &keys);
+    let next = keys.as_ref().map(|keys| {
+        let wanted = apply::wanted(world, certificate, keys, None);
         plan(&wanted, &document, live, &as_recorded(&wanted, &document, lost), world.clock.now())
     });
     Ok(Facts {
@@ -43,5 +44,6 @@ fn as_recorded(wanted: &Wanted, document: &Document, lost: bool) -> Observed {
         pins: Some(wanted.owners.iter().map(|o| (o.clone(), view(o))).collect()),
         endpoints: None,
         lost,
+        unmatched: None,
     }
 }

@@ -1,6 +1,8 @@
 //! What the administrator wants, checked and typed: the result of reading zones.yaml, the input of `plan` and `flow`.
 
+pub use crate::model::endpoint::{Endpoint, Protocol};
 use crate::model::key::SpkiDigest;
+use crate::model::policy::Policy;
 use crate::secret::SecretRef;
 use hickory_proto::rr::Name;
 use std::collections::BTreeMap;
@@ -14,6 +16,8 @@ pub struct Desired {
     pub state: PathBuf,
     /// Recursive resolvers to use for NS names and foreign aliases; empty: those of the system.
     pub resolvers: Vec<String>,
+    /// Who validates DNSSEC.
+    pub validation: Validation,
     /// ACME accounts by name.
     pub accounts: BTreeMap<String, Account>,
     /// DNS providers by name.
@@ -22,6 +26,18 @@ pub struct Desired {
     pub zones: BTreeMap<Name, Zone>,
     /// Certificates by name.
     pub certificates: BTreeMap<String, Certificate>,
+}
+
+/// Who validates DNSSEC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Validation {
+    /// danesmith itself.
+    Own {
+        /// DS or DNSKEY records to start from; none: the root's.
+        trust_anchor: Option<PathBuf>,
+    },
+    /// `validate: resolver`: the AD bit of the named resolvers is believed.
+    Resolver,
 }
 
 /// An ACME account.
@@ -149,8 +165,12 @@ pub struct Certificate {
     pub preferred_chain: Option<String>,
     /// When to renew.
     pub renew: Renew,
-    /// What runs after an installation.
+    /// What happens after an installation.
     pub deploy: Deploy,
+    /// When danesmith changes keys by itself.
+    pub rotate: Rotate,
+    /// How long a pin must have been published before its key is served.
+    pub policy: Policy,
 }
 
 /// Where keys come from.
@@ -207,26 +227,6 @@ pub enum Endpoints {
     Unchecked,
 }
 
-/// One service that presents the certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Endpoint {
-    /// How TLS begins.
-    pub protocol: Protocol,
-    /// Host name (also SNI) or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-}
-
-/// How TLS begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Protocol {
-    /// SMTP with STARTTLS (RFC 3207): `smtp://`.
-    Smtp,
-    /// TLS from the first byte: `tls://`, and `smtps://`, `submissions://`, `imaps://`, `pop3s://`, `https://`.
-    Tls,
-}
-
 /// When to renew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renew {
@@ -236,9 +236,99 @@ pub enum Renew {
     Before(Duration),
 }
 
+/// When danesmith makes the backup key the active one by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rotate {
+    /// Never (the default): `danesmith rotate` does it.
+    #[default]
+    Manual,
+    /// When the active key has been served for this long.
+    Every(Duration),
+    /// At the renewal after this many with the same key; at least 1.
+    Renewals(u32),
+}
+
 /// After an installation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Deploy {
+    /// Where servers read their files; none: from the state directory.
+    pub files: Option<Files>,
     /// Argument vector to run, never through a shell; empty: nothing.
     pub reload: Vec<String>,
+}
+
+impl Deploy {
+    /// Nothing is to be done after an installation.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_none() && self.reload.is_empty()
+    }
+}
+
+/// Files for a server, in a folder of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The folder.
+    pub dir: PathBuf,
+    /// User that owns the files; none: whoever runs danesmith.
+    pub owner: Option<String>,
+    /// Their group; none: that of whoever runs danesmith.
+    pub group: Option<String>,
+    /// Mode of files with a private key: 0400, 0440, 0600 or 0640. The others can be read by everybody.
+    pub mode: u32,
+    /// Stable names in the folder, beside `NAME/`.
+    pub links: BTreeMap<Part, String>,
+    /// One file with key and chain, which certificates may share; none where the key is elsewhere, or on request.
+    pub chains: Option<Chains>,
+}
+
+/// One PEM file with the keys and chains of one or several certificates: Postfix's `smtpd_tls_chain_files`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chains {
+    /// Its name in the folder.
+    pub name: String,
+    /// The certificates that share it, sorted.
+    pub members: Vec<String>,
+}
+
+/// One of the files of an installed certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The certificate alone.
+    Cert,
+    /// Its issuers.
+    Chain,
+    /// The certificate and its issuers.
+    Fullchain,
+    /// The private key.
+    Privkey,
+    /// The private key, the certificate and its issuers.
+    Keyandchain,
+}
+
+impl Part {
+    /// All of them; those with the private key last.
+    pub const ALL: [Part; 5] = [Part::Cert, Part::Chain, Part::Fullchain, Part::Privkey, Part::Keyandchain];
+
+    /// Its file name.
+    pub fn file(self) -> &'static str {
+        match self {
+            Part::Cert => "cert.pem",
+            Part::Chain => "chain.pem",
+            Part::Fullchain => "fullchain.pem",
+            Part::Privkey => "privkey.pem",
+            Part::Keyandchain => "keyandchain.pem",
+        }
+    }
+
+    /// Whether the private key is in it.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Part::Privkey | Part::Keyandchain)
+    }
+}
+
+impl Certificate {
+    /// Whether danesmith has the private key of what it installs.
+    pub fn has_private_key(&self) -> bool {
+        !matches!(self.keys, Keys::Own { active: ActiveKey::Csr(_), .. })
+    }
 }

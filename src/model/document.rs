@@ -4,6 +4,7 @@
 //! one wrote.
 
 use crate::model::key::SpkiDigest;
+use crate::model::rotation::{GoneHost, OwnerHistory, Phase, Rotation};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 pub const VERSION: u32 = 1;
 
 /// Everything durable about one certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
     /// Format version.
@@ -35,13 +36,41 @@ pub struct Document {
     /// Failed attempts since the last success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<Failures>,
-    /// The reload command has not yet succeeded for this generation.
+    /// This generation is not yet deployed and reloaded: files copied, reload command ended well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload_owed: Option<u64>,
+    /// A whole certificate that is not served: for the new key before a switch, for the former one after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spare: Option<Installed>,
+    /// A rotation under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
+    /// Keys that were active once: never a backup again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub retired: BTreeSet<SpkiDigest>,
+    /// What was seen of the TLSA RRsets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<OwnerHistory>,
+    /// Hosts that count no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<GoneHost>,
+    /// Since when the active key is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving_since: Option<Timestamp>,
+    /// How often its certificate was renewed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub renewals: u32,
+    /// When this document was last written: the clock must not be before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Timestamp>,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Active and backup key by digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyPair {
     /// Served now.
@@ -52,7 +81,7 @@ pub struct KeyPair {
 }
 
 /// An order that the CA knows and we have not finished.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OrderInFlight {
     /// The order's URL.
@@ -82,7 +111,7 @@ pub struct OwedTxt {
 }
 
 /// The certificate that `live` points to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Installed {
     /// Generation number: the folder `generations/N`.
@@ -102,7 +131,7 @@ pub struct Installed {
 }
 
 /// One TLSA 3 1 1 record of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PinRecord {
     /// Owner name, as configured.
@@ -117,7 +146,7 @@ pub struct PinRecord {
 }
 
 /// Why and since when attempts fail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failures {
     /// How many in a row.
@@ -126,18 +155,6 @@ pub struct Failures {
     pub not_before: Timestamp,
     /// What went wrong last, for `status`.
     pub last: String,
-}
-
-impl Document {
-    /// Stops the clocks of pins that are no longer on every server; says whether anything changed. A weakening fact: it
-    /// belongs on disk before anything else is done.
-    pub fn stop_clocks(&mut self, owner: &str, everywhere: &BTreeSet<SpkiDigest>) -> bool {
-        let mut changed = false;
-        for pin in self.pins.iter_mut().filter(|p| p.owner == owner && !everywhere.contains(&p.spki)) {
-            changed |= pin.seen_everywhere.take().is_some();
-        }
-        changed
-    }
 }
 
 impl Default for Document {
@@ -151,7 +168,28 @@ impl Default for Document {
             pins: Vec::new(),
             failures: None,
             reload_owed: None,
+            spare: None,
+            rotation: None,
+            retired: BTreeSet::new(),
+            history: Vec::new(),
+            gone: Vec::new(),
+            serving_since: None,
+            renewals: 0,
+            written: None,
         }
+    }
+}
+
+impl Document {
+    /// The number of the next generation folder: greater than every one that this document names.
+    pub fn next_generation(&self) -> u64 {
+        let named = [&self.installed, &self.spare].into_iter().flatten();
+        named.map(|i| i.generation).max().unwrap_or(0) + 1
+    }
+
+    /// The rotation's phase.
+    pub fn phase(&self) -> Option<Phase> {
+        self.rotation.as_ref().map(|r| r.phase)
     }
 }
 
@@ -161,26 +199,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_of_a_pin_stops_when_a_server_no_longer_has_it() {
-        let pin = |spki| PinRecord {
-            owner: "_25._tcp.mx1.example.org.".into(),
-            spki,
-            first_published: Timestamp::UNIX_EPOCH,
-            seen_everywhere: Some(Timestamp::UNIX_EPOCH),
-        };
-        let (a, b) = (SpkiDigest([1; 32]), SpkiDigest([2; 32]));
-        let mut document = Document { pins: vec![pin(a), pin(b)], ..Document::default() };
-        let everywhere = BTreeSet::from([a]);
-        assert!(!document.stop_clocks("_465._tcp.mx1.example.org.", &everywhere));
-        assert!(document.stop_clocks("_25._tcp.mx1.example.org.", &everywhere));
-        assert_eq!(document.pins[0].seen_everywhere, Some(Timestamp::UNIX_EPOCH));
-        assert_eq!(document.pins[1].seen_everywhere, None);
-        assert!(!document.stop_clocks("_25._tcp.mx1.example.org.", &everywhere), "said once");
-    }
-
-    #[test]
     fn a_document_of_a_newer_danesmith_is_not_read_as_ours() {
-        let text = r#"{"version": 1, "rotation": {"phase": "deploying"}}"#;
+        let text = r#"{"version": 1, "rehearsal": {"seed": 7}}"#;
         assert!(serde_json::from_str::<Document>(text).unwrap_err().to_string().contains("unknown field"));
     }
 }

@@ -10,6 +10,8 @@ use crate::model::key::SpkiDigest;
 use crate::model::memory::Memory;
 use crate::secret::Secret;
 use async_trait::async_trait;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::io;
@@ -103,13 +105,27 @@ impl Store for Directory {
         .await
     }
 
-    async fn switch(&self, certificate: &str, generation: u64) -> Result<()> {
+    async fn switch(&self, certificate: &str, generation: u64, keep: Option<u64>) -> Result<()> {
         let name = certificate.to_owned();
         self.work(move |l| {
             let target = Path::new("generations").join(generation.to_string());
             atomic::symlink(&target, &l.live(&name))?;
-            prune(l, &name, generation);
+            prune(l, &name, generation, keep);
             Ok(())
+        })
+        .await
+    }
+
+    async fn chain(&self, certificate: &str, generation: u64) -> Result<Vec<Vec<u8>>> {
+        let name = certificate.to_owned();
+        self.work(move |l| {
+            let path = l.generation(&name, generation).join("fullchain.pem");
+            let text = fs::read(&path).map_err(|e| atomic::failed("read", &path, &e))?;
+            let certificates =
+                CertificateDer::pem_slice_iter(&text).collect::<std::result::Result<Vec<_>, _>>();
+            let certificates = certificates
+                .map_err(|e| Error::new(Kind::Local, format!("read the chain in `{}`", path.display()), e))?;
+            Ok(certificates.into_iter().map(|c| c.to_vec()).collect())
         })
         .await
     }
@@ -211,11 +227,12 @@ fn no_link(path: &Path) -> Error {
 }
 
 /// Keeps the live generation and its predecessor; what cannot be removed now is removed next time.
-fn prune(layout: &Layout, name: &str, live: u64) {
+fn prune(layout: &Layout, name: &str, live: u64, keep: Option<u64>) {
     let folder = layout.certificate(name).join("generations");
     let numbers = fs::read_dir(&folder).into_iter().flatten().flatten();
     for number in numbers.filter_map(|e| e.file_name().to_str()?.parse::<u64>().ok()) {
         if number + 1 < live
+            && Some(number) != keep
             && let Err(e) = fs::remove_dir_all(layout.generation(name, number))
         {
             tracing::warn!("could not remove the old generation {number} of {name}: {e}");

@@ -55,8 +55,10 @@ pub trait Store: Send + Sync {
     async fn put(&self, certificate: &str, document: &Document) -> Result<()>;
     /// Writes a generation folder; nobody looks at it until the document names it.
     async fn write_generation(&self, certificate: &str, generation: Generation) -> Result<()>;
-    /// Points `live` at a generation and drops those that are older than its predecessor.
-    async fn switch(&self, certificate: &str, generation: u64) -> Result<()>;
+    /// Points `live` at a generation and drops those that are older than its predecessor, but for `keep`.
+    async fn switch(&self, certificate: &str, generation: u64, keep: Option<u64>) -> Result<()>;
+    /// The chain of a generation, leaf first, DER.
+    async fn chain(&self, certificate: &str, generation: u64) -> Result<Vec<Vec<u8>>>;
     /// The path of `live`, for reload commands and people.
     fn live_path(&self, certificate: &str) -> std::path::PathBuf;
     /// The generation that `live` points to.

@@ -3,14 +3,14 @@
 //! RFC 7671 §5.1: with DANE-EE(3) the name and the dates of a certificate are ignored; what counts is the key. So
 //! nothing is checked here except the handshake signature, and the offer is narrowed to one key algorithm.
 
-use super::{Algorithm, Outcome};
+use super::{Algorithm, Ask, Failure, FailureKind, Outcome, Sni, Versions};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, Resumption};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, DigitallySignedStruct, Error as TlsError, PeerMisbehaved, SignatureScheme,
-    SupportedCipherSuite, version,
+    SupportedCipherSuite, SupportedProtocolVersion, version,
 };
 use std::io;
 use std::sync::Arc;
@@ -18,20 +18,26 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// A client that speaks TLS 1.2 and 1.3 and takes signatures of `algorithm` only.
-pub(super) fn client(algorithm: Algorithm) -> Result<Arc<ClientConfig>, TlsError> {
+/// A client that offers exactly what is asked.
+pub(super) fn client(ask: Ask) -> Result<Arc<ClientConfig>, TlsError> {
+    let algorithm = ask.algorithm;
+    let versions: &[&SupportedProtocolVersion] = match ask.versions {
+        Versions::Both => &[&version::TLS13, &version::TLS12],
+        Versions::Tls12 => &[&version::TLS12],
+    };
     let provider = Arc::new(narrowed(algorithm));
     let verifier = Arc::new(AnyCertificate {
         schemes: schemes(algorithm),
         algorithms: provider.signature_verification_algorithms,
     });
     let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
+        .with_protocol_versions(versions)?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     // A resumed session would show an old certificate and prove nothing.
     config.resumption = Resumption::disabled();
+    config.enable_sni = ask.sni == Sni::Sent;
     Ok(Arc::new(config))
 }
 
@@ -50,26 +56,35 @@ pub(super) async fn handshake(
 fn presented(tls: &TlsStream<TcpStream>) -> Outcome {
     match tls.get_ref().1.peer_certificates() {
         Some(chain) if !chain.is_empty() => Outcome::Chain(chain.iter().map(|der| der.to_vec()).collect()),
-        _ => Outcome::Failed("the server presented no certificate".into()),
+        _ => failed("the server presented no certificate".into()),
     }
 }
 
-/// handshake_failure is how servers say that they have nothing for the offered algorithms (RFC 8446 §4.1.1, RFC 5246
-/// §7.2.2). One that signs with an algorithm we did not offer has none that we did.
+/// handshake_failure, insufficient_security and protocol_version are how servers say that they have nothing for the
+/// offer (RFC 8446 §4.1.1, §6.2; RFC 5246 §7.2.2). One that signs with an algorithm we did not offer has none that we
+/// did.
 fn refused(error: &io::Error) -> Outcome {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
-    match tls {
+    use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion, UnrecognisedName};
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
         Some(
-            TlsError::AlertReceived(AlertDescription::HandshakeFailure)
+            TlsError::AlertReceived(HandshakeFailure | InsufficientSecurity | ProtocolVersion)
+            | TlsError::PeerIncompatible(_)
             | TlsError::PeerMisbehaved(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme),
-        ) => Outcome::NoSuchAlgorithm,
-        Some(TlsError::InvalidMessage(_)) => Outcome::Failed("TLS handshake: what came is not TLS".into()),
-        Some(tls) => Outcome::Failed(format!("TLS handshake: {tls}")),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Outcome::Failed("TLS handshake: the server closed the connection".into())
+        ) => Outcome::NothingFor,
+        Some(TlsError::AlertReceived(UnrecognisedName)) => {
+            failed("TLS handshake: the server knows no such name (unrecognized_name)".into())
         }
-        None => Outcome::Failed(format!("TLS handshake: {error}")),
+        Some(TlsError::InvalidMessage(_)) => failed("TLS handshake: what came is not TLS".into()),
+        Some(tls) => failed(format!("TLS handshake: {tls}")),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            failed("TLS handshake: the server closed the connection".into())
+        }
+        None => failed(format!("TLS handshake: {error}")),
     }
+}
+
+fn failed(words: String) -> Outcome {
+    Outcome::Failed(Failure { kind: FailureKind::Handshake, words })
 }
 
 fn schemes(algorithm: Algorithm) -> Vec<SignatureScheme> {

@@ -1,23 +1,17 @@
 //! The outside view: what an endpoint presents.
 
 mod certificate_capture;
+mod connection;
 mod probe;
 mod starttls;
 
+pub use crate::model::endpoint::{Algorithm, Ask, Failure, FailureKind, Sni, Versions};
 pub use probe::{Prober, ProberConfig};
 
-use crate::model::desired::Endpoint;
+use crate::model::endpoint::Endpoint;
 use async_trait::async_trait;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-
-/// Which key algorithm a probe asks the server for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Algorithm {
-    /// Only ECDSA (and EdDSA) signatures offered.
-    Ecdsa,
-    /// Only RSA signatures offered.
-    Rsa,
-}
 
 /// What one address of an endpoint answered to one probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +19,7 @@ pub struct Presented {
     /// Where.
     pub address: SocketAddr,
     /// What was asked for.
-    pub algorithm: Algorithm,
+    pub ask: Ask,
     /// What came.
     pub outcome: Outcome,
 }
@@ -35,17 +29,20 @@ pub struct Presented {
 pub enum Outcome {
     /// The chain as DER, leaf first; possession of the leaf's key was proven in the handshake.
     Chain(Vec<Vec<u8>>),
-    /// The server has no certificate of this algorithm (handshake_failure). For both algorithms at one address it means
-    /// that there is no common ground at all (versions, ciphers).
-    NoSuchAlgorithm,
-    /// No TLS there: connection refused, STARTTLS missing, timeout, garbage; the reason, readable.
-    Failed(String),
+    /// The server speaks TLS, and has nothing for what was asked: no certificate of this algorithm, or not this
+    /// version. For all asks at one address it means that there is no common ground at all.
+    NothingFor,
+    /// No TLS there.
+    Failed(Failure),
 }
 
-/// Probes, as an effect.
+/// Probes, as an effect. Every probe is bounded in time.
 #[async_trait]
 pub trait Endpoints: Send + Sync {
-    /// Connects to every address of the endpoint, once per algorithm, with SNI. An endpoint whose name has no address
-    /// is an `Err`. Every probe is bounded in time.
-    async fn probe(&self, endpoint: &Endpoint) -> crate::error::Result<Vec<Presented>>;
+    /// Every address that the endpoint's host has for this machine (its `hosts` file included), each asked for every
+    /// key algorithm, with and without a name, in both versions of TLS. A host without an address is the `Err`.
+    async fn probe(&self, endpoint: &Endpoint) -> Result<Vec<Presented>, Failure>;
+
+    /// The same at exactly these addresses.
+    async fn probe_at(&self, endpoint: &Endpoint, addresses: &BTreeSet<SocketAddr>) -> Vec<Presented>;
 }

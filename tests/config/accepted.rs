@@ -3,9 +3,10 @@
 use super::{SMALL, good, name, shown, with_files};
 use danesmith::config::{self, TEMPLATE};
 use danesmith::model::desired::{
-    ActiveKey, BackupKey, Dnssec, Endpoint, Endpoints, KeyAlgorithm, Keys, Protocol, Provider, Renew,
-    Transport,
+    ActiveKey, BackupKey, Chains, Dnssec, Endpoint, Endpoints, Files, KeyAlgorithm, Keys, Part, Protocol,
+    Provider, Renew, Rotate, Transport, Validation,
 };
+use danesmith::model::policy::Policy;
 use danesmith::secret::SecretRef;
 use std::path::Path;
 use std::time::Duration;
@@ -38,7 +39,28 @@ fn the_example_loads_as_it_stands() {
     assert_eq!(desired.certificates["mx1"].names, ["*.example.org", "mx1.example.org"]);
     assert_eq!(desired.certificates["mx4"].endpoints, Endpoints::Unchecked);
     assert_eq!(desired.certificates["mx1"].renew, Renew::Before(Duration::from_secs(30 * 86_400)));
-    assert_eq!(desired.certificates["mx1"].deploy.reload, ["systemctl", "reload", "postfix"]);
+    let deploy = &desired.certificates["mx1"].deploy;
+    assert_eq!(deploy.reload, ["systemctl", "reload", "postfix"]);
+    let links = [
+        (Part::Cert, "mx1-alone.crt"),
+        (Part::Chain, "mx1-issuers.crt"),
+        (Part::Fullchain, "mx1.crt"),
+        (Part::Privkey, "mx1.key"),
+        (Part::Keyandchain, "mx1.pem"),
+    ];
+    let files = Files {
+        dir: "/etc/postfix/tls".into(),
+        owner: Some("root".into()),
+        group: Some("postfix".into()),
+        mode: 0o640,
+        links: links.map(|(part, name)| (part, name.to_owned())).into(),
+        chains: Some(Chains { name: "chains.pem".into(), members: vec!["mx1".into()] }),
+    };
+    assert_eq!(deploy.files.as_ref(), Some(&files));
+    assert_eq!(desired.certificates["www"].rotate, Rotate::Renewals(4));
+    assert_eq!(desired.certificates["mx1"].policy, Policy { ttls: 1, ..Policy::default() });
+    assert_eq!(desired.certificates["mx1"].rotate, Rotate::Manual);
+    assert_eq!(desired.certificates["mx2"].policy, Policy::default(), "the file shows the defaults");
     assert!(desired.zones[&name("example.com.")].provider.is_none());
     let Keys::Own { active: ActiveKey::PrivateKey(key), backup: Some(BackupKey::SpkiSha256(digest)) } =
         &desired.certificates["mx3"].keys
@@ -49,6 +71,16 @@ fn the_example_loads_as_it_stands() {
     assert_eq!(digest.0[..2], [0x4b, 0x8f]);
     let Provider::Rfc2136(home) = &desired.providers["home"];
     assert_eq!(home.secret, SecretRef::File(folder.0.join("tsig.secret")));
+}
+
+#[test]
+fn dnssec_is_validated_by_us_or_by_a_named_resolver() {
+    let with = |lines: &str| good(&SMALL.replace("zones:", &format!("{lines}\nzones:"))).validation;
+    assert_eq!(good(SMALL).validation, Validation::Own { trust_anchor: None });
+    assert_eq!(with("validate: own"), Validation::Own { trust_anchor: None });
+    let Validation::Own { trust_anchor: Some(path) } = with("trust_anchor: ./root.key") else { panic!() };
+    assert!(path.ends_with("root.key"));
+    assert_eq!(with("resolvers: [127.0.0.1]\nvalidate: resolver"), Validation::Resolver);
 }
 
 /// Every property name anywhere in the schema, and every word of its enumerations.
@@ -114,22 +146,44 @@ fn names_become_canonical_and_duplicates_merge() {
 
 #[test]
 fn tlsa_owners_imply_endpoints() {
-    let owners = "[_25._tcp.mx.example.org, _587._tcp.mx.example.org, _465._tcp.mx.example.org, _993._tcp.mx.example.org]";
-    let desired = good(&SMALL.replace("[_25._tcp.mx.example.org]", owners));
+    use Protocol::{Imap, Pop3, Sieve, Smtp, Submission, Tls};
+    let expected = [
+        (Smtp, 25),
+        (Tls, 465),
+        (Submission, 587),
+        (Imap, 143),
+        (Tls, 993),
+        (Pop3, 110),
+        (Tls, 995),
+        (Sieve, 4190),
+        (Tls, 443),
+    ];
+    let owners = expected.map(|(_, port)| format!("_{port}._tcp.mx.example.org")).join(", ");
+    let desired = good(&SMALL.replace("[_25._tcp.mx.example.org]", &format!("[{owners}]")));
     let Endpoints::Listed(found) = &desired.certificates["mx"].endpoints else { panic!() };
     let found: Vec<_> = found.iter().map(|e| (e.protocol, e.port)).collect();
-    let (smtp, tls) = (Protocol::Smtp, Protocol::Tls);
-    assert_eq!(found, [(smtp, 25), (smtp, 587), (tls, 465), (tls, 993)]);
+    assert_eq!(found, expected);
 }
 
 #[test]
 fn listed_endpoints_take_the_customary_schemes_and_ports() {
-    let urls = "[\"smtp://mx.example.org\", \"submissions://[2001:DB8::1]\", \"https://192.0.2.1:8443/\"]";
-    let desired = good(&SMALL.replace("    keys:", &format!("    endpoints: {urls}\n    keys:")));
+    let written = [
+        ("smtp://mx.example.org", "smtp://mx.example.org:25"),
+        ("submission://MX.example.org.", "submission://mx.example.org:587"),
+        ("submissions://[2001:DB8::1]", "tls://[2001:db8::1]:465"),
+        ("smtps://mx.example.org:4465", "tls://mx.example.org:4465"),
+        ("imap://mx.example.org", "imap://mx.example.org:143"),
+        ("imaps://mx.example.org", "tls://mx.example.org:993"),
+        ("pop3://mx.example.org", "pop3://mx.example.org:110"),
+        ("pop3s://mx.example.org", "tls://mx.example.org:995"),
+        ("sieve://mx.example.org", "sieve://mx.example.org:4190"),
+        ("https://192.0.2.1:8443/", "tls://192.0.2.1:8443"),
+    ];
+    let urls = written.map(|(url, _)| format!("\"{url}\"")).join(", ");
+    let desired = good(&SMALL.replace("    keys:", &format!("    endpoints: [{urls}]\n    keys:")));
     let Endpoints::Listed(found) = &desired.certificates["mx"].endpoints else { panic!() };
-    let found: Vec<_> = found.iter().map(|e| (e.protocol, e.host.as_str(), e.port)).collect();
-    let (smtp, tls) = (Protocol::Smtp, Protocol::Tls);
-    assert_eq!(found, [(smtp, "mx.example.org", 25), (tls, "2001:db8::1", 465), (tls, "192.0.2.1", 8443)]);
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found, written.map(|(_, canonical)| canonical));
 }
 
 #[test]

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod accepted;
+mod deploy;
 mod hostile;
 mod mistakes;
+mod rotation;
 mod values;
 
 use danesmith::config::{self, Problem};
@@ -55,7 +57,7 @@ pub(crate) fn names_in(path: &Path) -> Result<Vec<String>, String> {
 
 pub(crate) fn with_files(text: &str) -> Folder {
     let folder = Folder::new(text);
-    for file in ["private-ca.pem", "dns-ca.pem", "mx3-active.key", "mx4-backup.pub", "a.key"] {
+    for file in ["private-ca.pem", "dns-ca.pem", "mx3-active.key", "mx4-backup.pub", "a.key", "root.key"] {
         folder.write(file, "PEM");
     }
     folder.write("mx2-active.csr", "names: mx2.example.org");

@@ -32,7 +32,7 @@ fn an_unknown_field_names_the_nearest_known_one() {
     small_with(
         "    tlsa:",
         "    zzzzz:",
-        "15:5: certificates.mx.zzzzz: unknown field\n  hint: known here: account, names, keys, tlsa, endpoints, preferred_chain, renew, deploy, rotate",
+        "15:5: certificates.mx.zzzzz: unknown field\n  hint: known here: account, names, keys, tlsa, endpoints, preferred_chain, renew, deploy, rotate, rotation",
     );
     small_with(
         "version: 1",
@@ -86,7 +86,7 @@ fn a_wrong_type_says_what_stands_there() {
     small_with(
         "certificates:",
         "certificates: 7\nx:",
-        "11:15: certificates: must be a mapping, not a number\n12:1: x: unknown field\n  hint: known here: version, state, resolvers, accounts, providers, zones, certificates",
+        "11:15: certificates: must be a mapping, not a number\n12:1: x: unknown field\n  hint: known here: version, state, resolvers, validate, trust_anchor, accounts, providers, zones, certificates, rotation",
     );
 }
 
@@ -137,7 +137,7 @@ fn syntax_errors_say_where() {
     bad(&format!("{SMALL}---\nversion: 1\n"), "17:1: a second document begins; zones.yaml is one");
     bad(
         "- a\n",
-        "1:1: must be a mapping of version, state, resolvers, accounts, providers, zones, certificates, not a list",
+        "1:1: must be a mapping of version, state, resolvers, validate, trust_anchor, accounts, providers, zones, certificates, rotation, not a list",
     );
     bad("version: 1\0\n", "1:1: a zero byte stands in this file: it is not text");
     small_with("keys: managed", "keys: *unknown", "14:11: is not YAML: alias references unknown anchor");
@@ -394,20 +394,6 @@ fn state_is_a_directory() {
         "version: 1",
         "version: 1\nstate: s3://bucket/x",
         "2:8: state: this version keeps state in a directory\n  hint: write a path, such as `state: ./state`",
-    );
-}
-
-#[test]
-fn rotation_is_by_hand_only() {
-    small_with(
-        "    keys:",
-        "    rotate: {every: 1y}\n    keys:",
-        "14:13: certificates.mx.rotate: this version rotates by hand only\n  hint: write `rotate: manual` or drop the line; the backup key is pinned and ready for the day",
-    );
-    small_with(
-        "    keys:",
-        "    rotate: {renewals: 4}\n    keys:",
-        "14:13: certificates.mx.rotate: this version rotates by hand only\n  hint: write `rotate: manual` or drop the line; the backup key is pinned and ready for the day",
     );
 }
 

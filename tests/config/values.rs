@@ -174,8 +174,8 @@ fn an_endpoint_that_cannot_be_derived_must_be_listed() {
     );
     small_with(
         "_25._tcp",
-        "_143._tcp",
-        "15:12: certificates.mx.tlsa[0]: no endpoint can be derived: port 143 begins without TLS, in a protocol that danesmith does not speak\n  hint: list `endpoints:` that present this certificate, or write `endpoints: unchecked`",
+        "_5222._tcp",
+        "15:12: certificates.mx.tlsa[0]: no endpoint can be derived: port 5222 begins without TLS, in a protocol that danesmith does not speak\n  hint: list `endpoints:` that present this certificate, or write `endpoints: unchecked`",
     );
 }
 
@@ -184,12 +184,12 @@ fn endpoints_are_urls() {
     small_with(
         "    keys:",
         "    endpoints: [\"mx.example.org:25\"]\n    keys:",
-        "14:17: certificates.mx.endpoints[0]: `mx.example.org:25`: must be a URL such as smtp://host:25 (smtp, tls, smtps, submissions, imaps, pop3s, https)",
+        "14:17: certificates.mx.endpoints[0]: `mx.example.org:25`: must be a URL such as smtp://host:25 (smtp, submission, smtps, submissions, imap, imaps, pop3, pop3s, sieve, https, tls)",
     );
     small_with(
         "    keys:",
         "    endpoints: [\"ftp://mx.example.org\"]\n    keys:",
-        "14:17: certificates.mx.endpoints[0]: `ftp://mx.example.org`: the scheme is not one of smtp, tls, smtps, submissions, imaps, pop3s, https",
+        "14:17: certificates.mx.endpoints[0]: `ftp://mx.example.org`: the scheme is not one of smtp, submission, smtps, submissions, imap, imaps, pop3, pop3s, sieve, https, tls",
     );
     small_with(
         "    keys:",
@@ -249,6 +249,26 @@ fn servers_are_addresses_or_names() {
         "{provider: home}",
         r#"{provider: home, check: ["a b"]}"#,
         "10:41: zones.\"example.org\".check[0]: `a b`: is not a host name: letters, digits and hyphens, dots between labels (RFC 1123 §2.1, IDNA)",
+    );
+}
+
+#[test]
+fn a_validating_resolver_must_be_named() {
+    small_with(
+        "zones:",
+        "validate: resolver\nzones:",
+        "9:11: validate: believes a resolver, but none is named\n  hint: name one on this host or behind a protected link under `resolvers`",
+    );
+    small_with(
+        "zones:",
+        "resolvers: [127.0.0.1]\nvalidate: resolver\ntrust_anchor: root.key\nzones:",
+        "11:15: trust_anchor: has no effect with `validate: resolver`\n  hint: drop one of the two",
+    );
+    small_with("zones:", "validate: yes\nzones:", "9:11: validate: `yes`: must be own or resolver");
+    small_with(
+        "zones:",
+        "trust_anchor: nowhere.key\nzones:",
+        "9:15: trust_anchor: cannot read `nowhere.key`: No such file or directory (os error 2)",
     );
 }
 

@@ -1,6 +1,6 @@
 //! One world, one certificate with managed keys, and the questions that every crash must leave well answered.
 
-use crate::support::{BIND, DIRECTORY, KNOT, Lab, Options, eventually};
+use crate::support::{BIND, DIRECTORY, KNOT, Lab, Options, RESOLVING, eventually};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
@@ -222,6 +222,7 @@ fn zones_yaml(secret: &str, more: &str) -> String {
     format!(
         "version: 1
 state: ./state
+{RESOLVING}
 accounts:
   default:
     directory: {DIRECTORY}

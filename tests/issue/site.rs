@@ -1,6 +1,6 @@
 //! An administrator's folder in a test world: zones.yaml, secrets, CSRs, and the program run there.
 
-use crate::support::{BIND, KNOT, Lab};
+use crate::support::{BIND, KNOT, Lab, RESOLVING};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
@@ -75,7 +75,7 @@ impl Site {
     pub(crate) fn configure(&self, zones: &[&str], certificates: &[&str]) {
         let block = |lines: &[&str]| lines.iter().map(|l| format!("  {l}\n")).collect::<String>();
         let text = format!(
-            "version: 1\nstate: ./state\nresolvers: [127.0.0.53]\naccounts:\n  {}\nproviders:\n  {}\nzones:\n{}certificates:\n{}",
+            "version: 1\nstate: ./state\n{RESOLVING}\naccounts:\n  {}\nproviders:\n  {}\nzones:\n{}certificates:\n{}",
             self.accounts.replace('\n', "\n  "),
             self.providers.replace('\n', "\n  "),
             block(zones),

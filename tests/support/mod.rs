@@ -3,6 +3,9 @@
 #![allow(dead_code, unreachable_pub)] // every test binary uses a part of it
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+pub mod mail;
+pub mod sender;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -15,6 +18,8 @@ pub const BIND: &str = "127.0.0.11";
 pub const KNOT: &str = "127.0.0.12";
 /// unbound, validating.
 pub const UNBOUND: &str = "127.0.0.53";
+/// What every zones.yaml in a world's folder says about resolving: the world has a root of its own.
+pub const RESOLVING: &str = "resolvers: [127.0.0.53]\ntrust_anchor: root.key";
 /// pebble's directory URL.
 pub const DIRECTORY: &str = "https://127.0.0.14:14000/dir";
 /// The name of the TSIG key danesmith may use.
@@ -42,6 +47,8 @@ pub struct Options {
     pub retry_after: (u32, u32),
     /// Does newAccount need an external account binding ([`EAB_KID`], [`EAB_HMAC`])?
     pub eab_required: bool,
+    /// Are there mail servers and senders (see [`mail`])?
+    pub mail: bool,
     /// pebble's environment: `PEBBLE_VA_NOSLEEP`, `PEBBLE_VA_SLEEPTIME`, `PEBBLE_WFE_NONCEREJECT` (percent, default 5),
     /// `PEBBLE_AUTHZREUSE` (percent, default 50), `PEBBLE_VA_ALWAYS_VALID`, …
     pub pebble: Vec<(String, String)>,
@@ -56,6 +63,7 @@ impl Default for Options {
             notify_delay: None,
             retry_after: (1, 1),
             eab_required: false,
+            mail: false,
             pebble: Vec::new(),
         }
         .pebble("PEBBLE_VA_NOSLEEP", "1")
@@ -63,6 +71,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// A world with mail servers, whose secondary follows the primary at once.
+    pub fn with_mail() -> Self {
+        Options { mail: true, extra_zones: 0, negative_ttl: 1, notify_delay: Some(0), ..Options::default() }
+    }
+
     /// Sets one variable of pebble's environment.
     pub fn pebble(mut self, name: &str, value: &str) -> Self {
         self.pebble.retain(|(known, _)| known != name);
@@ -84,6 +97,8 @@ pub enum Daemon {
     Unbound,
     /// The CA. Stopped and started again it has forgotten everything.
     Pebble,
+    /// A mail server.
+    Mail(mail::MailServer),
 }
 
 impl Daemon {
@@ -94,6 +109,7 @@ impl Daemon {
             Daemon::Knot => "knot",
             Daemon::Unbound => "unbound",
             Daemon::Pebble => "pebble",
+            Daemon::Mail(server) => server.word(),
         }
     }
 }
@@ -160,12 +176,7 @@ impl Lab {
     /// The same, with another working directory.
     pub fn command_in(&self, dir: &Path, program: &str) -> Command {
         let program = if program == "danesmith" { env!("CARGO_BIN_EXE_danesmith") } else { program };
-        let mut command = Command::new("nsenter");
-        command.args(["-t", &self.holder_pid, "-n", "-m"]);
-        // entering a mount namespace would leave the program at its root
-        command.arg(format!("--wdns={}", dir.display())).arg("--").arg(program);
-        command.stdin(Stdio::null());
-        command
+        inside(&self.holder_pid, dir, program)
     }
 
     /// Runs a command inside and returns its stdout; panics with its stderr when it fails.
@@ -182,6 +193,12 @@ impl Lab {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         lines.sort();
         lines
+    }
+
+    /// Does `server` answer at all?
+    pub fn answers(&self, server: &str, name: &str, rtype: &str) -> bool {
+        let args = ["+time=1", "+tries=1", &format!("@{server}"), name, rtype];
+        self.command("dig").args(args).output().expect("dig runs").status.success()
     }
 
     /// Does unbound say that this answer (or denial) is authentic?
@@ -306,9 +323,11 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for log in
-                ["world.log", "bind/named.log", "bind/update.log", "knot/knot.log", "pebble/pebble.log"]
-            {
+            let mail =
+                ["mail/sender/mail.log", "mail/mx1/mail.log", "mail/mx2/mail.log", "mail/mx3/spool/mainlog"];
+            let logs =
+                ["world.log", "bind/named.log", "bind/update.log", "knot/knot.log", "pebble/pebble.log"];
+            for log in logs.iter().chain(mail.iter().filter(|log| self.dir.join(log).exists())) {
                 eprintln!("--- {log}\n{}", tail(&self.dir.join(log)));
             }
         }
@@ -348,7 +367,19 @@ fn hold(dir: &Path, options: &Options) -> Command {
     if options.eab_required {
         command.env("LAB_EAB", "required");
     }
+    if options.mail {
+        command.env("LAB_MAIL", "1");
+    }
     command.envs(options.pebble.iter().cloned());
+    command
+}
+
+fn inside(holder_pid: &str, dir: &Path, program: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["-t", holder_pid, "-n", "-m"]);
+    // entering a mount namespace would leave the program at its root
+    command.arg(format!("--wdns={}", dir.display())).arg("--").arg(program);
+    command.stdin(Stdio::null());
     command
 }
 
@@ -369,7 +400,10 @@ fn unique() -> u32 {
 }
 
 fn tail(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
+    tail_of(&fs::read_to_string(path).unwrap_or_default())
+}
+
+fn tail_of(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(25)..].join("\n")
 }

@@ -1,69 +1,92 @@
 //! Keys at every endpoint.
 
-use crate::error::Result;
 use crate::flow::world::World;
-use crate::model::desired::{Certificate, Endpoint, Endpoints, Protocol};
-use crate::model::key::{SpkiDigest, read_any};
-use crate::model::plan::EndpointView;
+use crate::model::desired::{Certificate, Endpoints};
+use crate::model::endpoint::{Endpoint, EndpointView, FailedProbe, Failure, Shown, Sni, Versions};
+use crate::model::key::read_any;
 use crate::verify::{Outcome, Presented};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 
-/// What every address of every endpoint presents, against the active key.
-pub(in crate::flow) async fn endpoints(
-    world: &World,
-    wanted: &Certificate,
-    active: SpkiDigest,
-) -> Result<EndpointView> {
-    let Endpoints::Listed(list) = &wanted.endpoints else { return Ok(EndpointView::default()) };
+/// What every address of every endpoint presents. Every certificate of an address counts: senders choose the algorithm.
+pub(in crate::flow) async fn endpoints(world: &World, wanted: &Certificate) -> EndpointView {
     let mut view = EndpointView::default();
+    let Endpoints::Listed(list) = &wanted.endpoints else { return view };
     let probed = join_all(list.iter().map(|e| async move { (e, world.endpoints.probe(e).await) })).await;
     for (endpoint, presented) in probed {
         match presented {
-            Err(e) => view.without_active.push(format!("{}: {}", show(endpoint), e.cause)),
-            Ok(answers) => add(&mut view, endpoint, &answers, active),
+            Err(failure) => fail(&mut view, endpoint, endpoint.to_string(), failure.words),
+            Ok(answers) => add(&mut view, endpoint, &answers),
         }
     }
-    Ok(view)
+    view
 }
 
-/// Every certificate that an address presents must be for the active key: senders choose the algorithm.
-fn add(view: &mut EndpointView, endpoint: &Endpoint, answers: &[Presented], active: SpkiDigest) {
+fn add(view: &mut EndpointView, endpoint: &Endpoint, answers: &[Presented]) {
     let addresses: BTreeSet<_> = answers.iter().map(|p| p.address).collect();
     for address in addresses {
         let here: Vec<_> = answers.iter().filter(|p| p.address == address).collect();
-        if here.iter().all(|p| p.outcome == Outcome::NoSuchAlgorithm) {
-            view.without_active.push(format!("{} at {address}: no TLS handshake possible", show(endpoint)));
-        }
-        for probe in here {
-            match &probe.outcome {
-                Outcome::NoSuchAlgorithm => {}
-                Outcome::Failed(reason) => {
-                    view.without_active.push(format!("{} at {address}: {reason}", show(endpoint)))
-                }
-                Outcome::Chain(chain) => {
-                    match chain.first().and_then(|leaf| read_any(leaf).ok()).map(|(key, _)| key) {
-                        Some(key) if key == active => view.with_active += 1,
-                        Some(key) => view
-                            .without_active
-                            .push(format!("{} at {address} presents the key {key}", show(endpoint))),
-                        None => view.without_active.push(format!(
-                            "{} at {address} presents no readable certificate",
-                            show(endpoint)
-                        )),
-                    }
+        let named: Vec<_> = here.iter().copied().filter(|p| p.ask.sni == Sni::Sent).collect();
+        let nameless: Vec<_> = here.into_iter().filter(|p| p.ask.sni == Sni::Absent).collect();
+        let at = format!("{endpoint} at {address}");
+        if named.is_empty() {
+            // The endpoint is an address: there is no name to send.
+            judge(view, endpoint, &at, &nameless);
+        } else {
+            judge(view, endpoint, &at, &named);
+            for nameless in nameless.iter().filter_map(|p| shown(endpoint, &at, p).ok()) {
+                let known = |s: &Shown| s.at.starts_with(&at) && s.chain == nameless.chain;
+                if !view.shown.iter().chain(&view.fallback).any(known) {
+                    view.fallback.push(nameless);
                 }
             }
         }
     }
-    view.without_active.dedup();
 }
 
-/// An endpoint as it is written in zones.yaml.
-pub(in crate::flow) fn show(endpoint: &Endpoint) -> String {
-    let scheme = match endpoint.protocol {
-        Protocol::Smtp => "smtp",
-        Protocol::Tls => "tls",
+/// One address, all asks that DANE clients may make.
+fn judge(view: &mut EndpointView, endpoint: &Endpoint, at: &str, answers: &[&Presented]) {
+    if answers.iter().all(|p| p.outcome == Outcome::NothingFor) {
+        fail(view, endpoint, at.to_owned(), NO_COMMON_GROUND.into());
+    }
+    for answer in answers {
+        match shown(endpoint, at, answer) {
+            // What TLS 1.3 showed already, TLS 1.2 need not repeat.
+            Ok(shown)
+                if view.shown.iter().any(|s| same(s, &shown) && answer.ask.versions == Versions::Tls12) => {}
+            Ok(shown) => view.shown.push(shown),
+            Err(Some(failure)) => fail(view, endpoint, at.to_owned(), failure.words),
+            Err(None) => {}
+        }
+    }
+}
+
+/// Said where every ask was met with "nothing for that".
+pub(in crate::flow) const NO_COMMON_GROUND: &str = "no TLS handshake possible: the server has neither TLS 1.3 nor TLS 1.2 with forward secrecy, or no certificate";
+
+/// `Err(None)`: the server has nothing for this ask.
+fn shown(endpoint: &Endpoint, at: &str, answer: &Presented) -> Result<Shown, Option<Failure>> {
+    let chain = match &answer.outcome {
+        Outcome::NothingFor => return Err(None),
+        Outcome::Failed(failure) => return Err(Some(failure.clone())),
+        Outcome::Chain(chain) => chain,
     };
-    format!("{scheme}://{}:{}", endpoint.host, endpoint.port)
+    let Some((key, _)) = chain.first().and_then(|leaf| read_any(leaf).ok()) else {
+        let words = "it presents no readable certificate".into();
+        return Err(Some(Failure { kind: crate::verify::FailureKind::Handshake, words }));
+    };
+    let (host, at) = (endpoint.host.clone(), format!("{at}, {}", answer.ask));
+    Ok(Shown { host, at, algorithm: answer.ask.algorithm, key, chain: chain.clone() })
+}
+
+/// The same certificate at the same place, asked for in the same algorithm.
+fn same(one: &Shown, other: &Shown) -> bool {
+    other.at.starts_with(&one.at) && (one.algorithm, &one.chain) == (other.algorithm, &other.chain)
+}
+
+fn fail(view: &mut EndpointView, endpoint: &Endpoint, at: String, reason: String) {
+    let failed = FailedProbe { host: endpoint.host.clone(), at, reason };
+    if !view.failed.contains(&failed) {
+        view.failed.push(failed);
+    }
 }

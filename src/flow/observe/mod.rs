@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod pins;
+mod summary;
 
 pub(super) use endpoints::endpoints;
 pub(super) use pins::{owner_of, pins};

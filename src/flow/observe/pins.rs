@@ -1,65 +1,69 @@
-//! TLSA at every authoritative server.
+//! TLSA at every authoritative server, each answer validated.
 
-use crate::dns::Security;
-use crate::error::Result;
+use super::summary::{Looks, label, summary};
+use crate::dns::{Lookup, Observation, Server};
+use crate::error::{Error, Kind, Result};
 use crate::flow::locate::{Located, locate};
-use crate::flow::propagation::{name, snapshot};
+use crate::flow::propagation::name;
 use crate::flow::world::World;
 use crate::model::desired::Certificate;
-use crate::model::key::SpkiDigest;
-use crate::model::pin;
 use crate::model::plan::OwnerView;
-use futures_util::future::{join, try_join_all};
-use hickory_proto::rr::RecordType;
-use std::collections::{BTreeMap, BTreeSet};
+use futures_util::future::{join, join_all, try_join_all};
+use hickory_proto::rr::{Name, RecordType};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// TLSA at every owner name of a certificate, and where each lives.
 pub(in crate::flow) async fn pins(
     world: &World,
     wanted: &Certificate,
 ) -> Result<(BTreeMap<String, OwnerView>, Vec<Located>)> {
-    let owners = try_join_all(wanted.tlsa.iter().map(|owner| async move {
-        let located = locate(world, owner, RecordType::TLSA).await?;
-        let view = owner_view(world, &located).await?;
-        Ok::<_, crate::error::Error>((owner.to_ascii(), view, located))
-    }))
-    .await?;
-    let located = owners.iter().map(|(_, _, l)| l.clone()).collect();
-    Ok((owners.into_iter().map(|(o, v, _)| (o, v)).collect(), located))
-}
-
-async fn owner_view(world: &World, at: &Located) -> Result<OwnerView> {
-    let asked_at = Some(world.clock.now());
-    let (answers, security) = join(snapshot(world, at, RecordType::TLSA), zone_security(world, at)).await;
-    let mut view = OwnerView { asked_at, unsigned: security?, ..OwnerView::default() };
-    let mut first = true;
-    for (server, answer) in answers {
-        match answer {
-            Err(e) => view.silent.push(format!("{} ({}): {}", server.name, server.address, e.cause)),
-            Ok(values) => {
-                let here: BTreeSet<SpkiDigest> = values.iter().filter_map(pin::digest_of).collect();
-                view.somewhere.extend(&here);
-                view.everywhere =
-                    if first { here } else { view.everywhere.intersection(&here).copied().collect() };
-                first = false;
-            }
+    let owners = wanted.tlsa.iter().map(|owner| locate(world, owner, RecordType::TLSA));
+    let located = try_join_all(owners).await?;
+    let asked_at = world.clock.now();
+    let looks = join_all(located.iter().map(|at| look(world, at)));
+    let (looks, apexes) = join(looks, apexes(world, &located)).await;
+    let mut views = BTreeMap::new();
+    for (at, mut looks) in located.iter().zip(looks) {
+        let apex = at.servers.iter().filter_map(|s| Some((label(s), apexes.get(&(&at.zone, s))?.clone())));
+        looks.apexes = apex.collect();
+        let view = summary(&at.owner, &looks);
+        if looks.tlsa.iter().all(|(_, look)| look.is_err()) {
+            let action = format!("read TLSA at `{}`", at.owner);
+            return Err(Error::new(Kind::Remote, action, view.silent.join("; "))
+                .remains("No TLSA record was changed."));
         }
+        views.insert(at.asked.to_ascii(), OwnerView { asked_at: Some(asked_at), ..view });
     }
-    if first {
-        let action = format!("read TLSA at `{}`", at.owner);
-        return Err(crate::error::Error::new(crate::error::Kind::Remote, action, view.silent.join("; "))
-            .remains("No TLSA record was changed."));
-    }
-    Ok(view)
+    Ok((views, located))
 }
 
-/// `None`: signed. Asked at the first server that answers.
-async fn zone_security(world: &World, at: &Located) -> Result<Option<String>> {
-    let asked = at.servers.iter().map(|s| Box::pin(world.reads.security(&at.zone, s)));
-    Ok(match futures_util::future::select_ok(asked).await?.0 {
-        Security::Signed => None,
-        Security::Unsigned(reason) => Some(reason),
-    })
+/// The RRset at every server, and the aliases on the way to it as the recursive resolver sees them: they exist, so the
+/// look leaves nothing behind.
+async fn look(world: &World, at: &Located) -> Looks {
+    let tlsa = join_all(at.servers.iter().map(|server| async move {
+        let seen = world.reads.observe(server, &at.zone, &at.owner, RecordType::TLSA).await;
+        (label(server), seen.map_err(|e| e.cause))
+    }));
+    let aliases = join_all(at.aliases.iter().map(|alias| async move {
+        let found: Result<Lookup> = world.reads.lookup(alias, RecordType::CNAME).await;
+        (alias.clone(), found.map_err(|e| e.cause))
+    }));
+    let (tlsa, aliases) = join(tlsa, aliases).await;
+    Looks { tlsa, aliases, apexes: Vec::new() }
+}
+
+/// The SOA at every server of every zone, once each.
+async fn apexes<'l>(
+    world: &World,
+    located: &'l [Located],
+) -> HashMap<(&'l Name, &'l Server), Result<Observation, String>> {
+    let places = located.iter().flat_map(|at| at.servers.iter().map(move |server| (&at.zone, server)));
+    let once: HashSet<(&Name, &Server)> = places.collect();
+    let asked = once.into_iter().map(|(zone, server)| async move {
+        let seen = world.reads.observe(server, zone, zone, RecordType::SOA).await;
+        ((zone, server), seen.map_err(|e| e.cause))
+    });
+    join_all(asked).await.into_iter().collect()
 }
 
 /// The configured owner name of a located one.

@@ -27,6 +27,12 @@ fn wanted() -> Wanted {
         proof: Proof::Probe,
         unsigned_ok: BTreeSet::new(),
         renew: Renew::Third,
+        backup_usable: true,
+        siblings: BTreeSet::new(),
+        policy: Policy::default(),
+        schedule: Rotate::Manual,
+        wish: None,
+        without: None,
     }
 }
 
@@ -63,12 +69,19 @@ fn seeing(keys: &[SpkiDigest]) -> Observed {
         asked_at: Some(now()),
         ..OwnerView::default()
     };
-    Observed { pins: Some([(OWNER.to_owned(), view)].into()), endpoints: None, lost: false }
+    Observed { pins: Some([(OWNER.to_owned(), view)].into()), ..Observed::default() }
 }
 
 fn with_endpoints(mut observed: Observed, with_active: usize, without_active: &[&str]) -> Observed {
-    let without_active = without_active.iter().map(|s| (*s).to_owned()).collect();
-    observed.endpoints = Some(EndpointView { without_active, with_active });
+    let host = || "mx1.example.org".to_owned();
+    let shown = |at: &str, key| {
+        let (at, algorithm) = (at.to_owned(), crate::model::endpoint::Algorithm::Ecdsa);
+        Shown { host: host(), at, algorithm, key, chain: Vec::new() }
+    };
+    let active = (0..with_active).map(|_| shown("smtp://mx1:25", A));
+    let others = without_active.iter().map(|at| shown(at, C));
+    let shown = active.chain(others).collect();
+    observed.endpoints = Some(EndpointView { shown, ..EndpointView::default() });
     observed
 }
 
@@ -85,9 +98,12 @@ fn refused(step: Step) -> Refusal {
 
 #[test]
 fn without_a_certificate_the_first_is_issued() {
-    assert_eq!(step(&wanted(), &Document::default(), &seeing(&[])), Step::Issue(Reason::First));
+    assert_eq!(step(&wanted(), &Document::default(), &seeing(&[])), Step::Issue(Reason::First, A));
     let without_tlsa = Wanted { owners: Vec::new(), ..wanted() };
-    assert_eq!(step(&without_tlsa, &Document::default(), &Observed::default()), Step::Issue(Reason::First));
+    assert_eq!(
+        step(&without_tlsa, &Document::default(), &Observed::default()),
+        Step::Issue(Reason::First, A)
+    );
 }
 
 #[test]
@@ -97,14 +113,14 @@ fn a_key_that_was_never_served_is_refused_where_other_keys_are_pinned() {
     assert_eq!(refusal.cause, format!("TLSA at `_25._tcp.mx1.example.org` pins other keys only ({C})"));
     let resumed = Document { order: Some(in_flight(wanted().names, A)), ..Document::default() };
     assert_eq!(refused(step(&wanted(), &resumed, &seeing(&[C]))), refusal);
-    assert_eq!(step(&wanted(), &Document::default(), &seeing(&[A, C])), Step::Issue(Reason::First));
+    assert_eq!(step(&wanted(), &Document::default(), &seeing(&[A, C])), Step::Issue(Reason::First, A));
 }
 
 #[test]
 fn installed_files_that_are_gone_are_got_again_for_the_same_key() {
     let lost = Observed { lost: true, ..Observed::default() };
-    assert_eq!(step(&wanted(), &pinned(), &lost), Step::Issue(Reason::Lost));
-    assert_eq!(plan(&wanted(), &pinned(), None, &lost, now()), Step::Issue(Reason::Lost));
+    assert_eq!(step(&wanted(), &pinned(), &lost), Step::Issue(Reason::Lost, A));
+    assert_eq!(plan(&wanted(), &pinned(), None, &lost, now()), Step::Issue(Reason::Lost, A));
 }
 
 #[test]
@@ -112,7 +128,7 @@ fn a_renewal_asks_nobody_for_pins() {
     let mut durable = installed();
     durable.pins.clear();
     let late = now() + days(70);
-    assert_eq!(plan(&wanted(), &durable, Some(3), &Observed::default(), late), Step::Issue(Reason::Due));
+    assert_eq!(plan(&wanted(), &durable, Some(3), &Observed::default(), late), Step::Issue(Reason::Due, A));
 }
 
 #[test]
@@ -128,7 +144,7 @@ fn renewal_is_due_to_the_second() {
     let one = SignedDuration::from_secs(1);
     let at = |t| plan(&wanted(), &pinned(), Some(3), &seeing(&[A, B]), t);
     assert_eq!(at(due - one), Step::Nothing(due));
-    assert_eq!(at(due), Step::Issue(Reason::Due));
+    assert_eq!(at(due), Step::Issue(Reason::Due, A));
 }
 
 #[test]
@@ -175,7 +191,7 @@ fn in_flight(names: Vec<String>, spki: SpkiDigest) -> OrderInFlight {
 fn an_order_in_flight_is_finished_and_not_repeated() {
     let durable =
         Document { order: Some(in_flight(wanted().names, A)), owed: vec![owed()], ..Document::default() };
-    assert_eq!(step(&wanted(), &durable, &seeing(&[])), Step::Issue(Reason::Resume));
+    assert_eq!(step(&wanted(), &durable, &seeing(&[])), Step::Issue(Reason::Resume, A));
 }
 
 #[test]
@@ -187,7 +203,7 @@ fn an_order_for_other_names_is_not_resumed() {
 #[test]
 fn other_names_mean_another_certificate() {
     let wanted = Wanted { names: vec!["example.org".into()], ..wanted() };
-    assert_eq!(step(&wanted, &pinned(), &Observed::default()), Step::Issue(Reason::NamesChanged));
+    assert_eq!(step(&wanted, &pinned(), &Observed::default()), Step::Issue(Reason::NamesChanged, A));
 }
 
 /// RFC 7671 §8.1: a key is served only after its pin has been published for two TTLs.
@@ -208,7 +224,7 @@ fn another_active_key_is_refused_even_when_its_order_is_in_flight() {
 #[test]
 fn without_pins_another_key_is_just_another_certificate() {
     let wanted = Wanted { active: B, backup: None, owners: vec![], ..wanted() };
-    assert_eq!(step(&wanted, &installed(), &seeing(&[])), Step::Issue(Reason::KeyChanged));
+    assert_eq!(step(&wanted, &installed(), &seeing(&[])), Step::Issue(Reason::KeyChanged, B));
 }
 
 #[test]
@@ -217,7 +233,7 @@ fn after_a_failure_the_ca_is_left_alone_until_its_time() {
     let failures = Failures { count: 2, not_before: until, last: "dns".into() };
     let durable = Document { failures: Some(failures), ..Document::default() };
     assert!(matches!(step(&wanted(), &durable, &Observed::default()), Step::Wait(t, _) if t == until));
-    assert_eq!(plan(&wanted(), &durable, None, &seeing(&[]), until), Step::Issue(Reason::First));
+    assert_eq!(plan(&wanted(), &durable, None, &seeing(&[]), until), Step::Issue(Reason::First, A));
 }
 
 #[test]
@@ -252,8 +268,10 @@ fn active_and_backup_are_published_together_once_every_endpoint_presents_the_act
 
 #[test]
 fn one_endpoint_with_another_key_stops_the_first_publication() {
-    let observed = with_endpoints(seeing(&[]), 1, &["smtp://mx1:25 presents cc"]);
-    assert!(refused(step(&wanted(), &installed(), &observed)).cause.contains("smtp://mx1:25"));
+    let observed = with_endpoints(seeing(&[]), 1, &["smtp://mx2:25"]);
+    assert!(
+        refused(step(&wanted(), &installed(), &observed)).cause.contains("smtp://mx2:25 presents the key")
+    );
 }
 
 #[test]

@@ -1,0 +1,48 @@
+//! `rotate --gone HOST`: an instance that will never come back must not hold a rotation up.
+
+use crate::clock::minute;
+use crate::error::{Error, Kind, Result};
+use crate::flow::world::World;
+use crate::model::desired::{Certificate, Endpoints};
+use crate::model::rotation::GoneHost;
+use jiff::SignedDuration;
+
+/// Caches may send mail to an address for so long after it left its RRset, when its TTL was not seen: a day, the largest
+/// TTL that address records usually have.
+const ADDRESS_TTL: SignedDuration = SignedDuration::from_hours(24);
+
+/// Notes that a host is gone. Refused while its name still has addresses, or while an endpoint's name has this address:
+/// senders would go on connecting to it.
+pub async fn note(world: &World, wanted: &Certificate, host: &str) -> Result<()> {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let action = format!("leave {host} out of certificate {}", wanted.name);
+    let Endpoints::Listed(list) = &wanted.endpoints else {
+        return Err(Error::new(Kind::Usage, action, "its endpoints are unchecked: none is waited for"));
+    };
+    let names = list.iter().map(|e| e.host.as_str());
+    let known = names.clone().any(|name| name == host);
+    if !known {
+        let all: Vec<_> = names.collect();
+        return Err(Error::new(Kind::Usage, action, "no endpoint of this certificate has this host").hint(
+            format!(
+                "its hosts: {}; an address that left its name's address records is not probed any more",
+                all.join(", ")
+            ),
+        ));
+    }
+    if world.reads.addresses(&host).await.is_ok() {
+        return Err(Error::new(Kind::Refused, action, "its name still has addresses: senders connect to it")
+            .remains("Nothing was changed.")
+            .hint("remove its address records (and its MX record) first"));
+    }
+    let mut document = world.store.document(&wanted.name).await?;
+    if document.gone.iter().any(|g| g.host == host) {
+        return Ok(());
+    }
+    let now = world.clock.now();
+    let from = now.checked_add(ADDRESS_TTL).unwrap_or(now);
+    tracing::warn!("{host} is left out from {} on, when no cache has its address any more", minute(from));
+    document.gone.push(GoneHost { host, from });
+    document.written = document.written.max(Some(now));
+    world.store.put(&wanted.name, &document).await
+}

@@ -1,0 +1,80 @@
+//! TLSA records that are not ours, against the chain that is about to be served (RFC 6698 §2.1, RFC 7671 §8.1).
+
+use crate::model::plan::OtherTlsa;
+use sha2::{Digest, Sha256, Sha512};
+use std::collections::{BTreeMap, BTreeSet};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// For each triple of usage, selector and matching type with no record that matches the chain (leaf first, DER): one line
+/// for people. A verifier may use one triple only (digest agility, RFC 7671 §9), so each must match by itself. Usages 0 and
+/// 1 are not usable for SMTP (RFC 7672 §3.1.3) and are left out.
+pub fn unmatched(owner: &str, others: &BTreeSet<OtherTlsa>, chain: &[Vec<u8>]) -> Vec<String> {
+    let mut kinds: BTreeMap<(u8, u8, u8), Vec<&OtherTlsa>> = BTreeMap::new();
+    for other in others.iter().filter(|o| matches!(o.kind.0, 2 | 3)) {
+        kinds.entry(other.kind).or_default().push(other);
+    }
+    let lost = kinds.into_iter().filter(|(_, of)| !of.iter().any(|o| matches(o, chain)));
+    lost.map(|((usage, selector, matching), _)| {
+        format!("{usage} {selector} {matching} at {}", owner.trim_end_matches('.'))
+    })
+    .collect()
+}
+
+fn matches(record: &OtherTlsa, chain: &[Vec<u8>]) -> bool {
+    let (usage, selector, matching) = record.kind;
+    let candidates = match usage {
+        3 => chain.get(..1),
+        _ => chain.get(1..),
+    };
+    candidates.unwrap_or_default().iter().any(|certificate| {
+        let selected = match selector {
+            0 => Some(certificate.clone()),
+            1 => X509Certificate::from_der(certificate).ok().map(|(_, c)| c.public_key().raw.to_vec()),
+            _ => None,
+        };
+        selected.is_some_and(|content| match matching {
+            0 => content == record.data,
+            1 => Sha256::digest(&content).as_slice() == record.data,
+            2 => Sha512::digest(&content).as_slice() == record.data,
+            _ => false,
+        })
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn certificate(name: &str) -> (rcgen::Certificate, Vec<u8>) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        let der = made.der().to_vec();
+        (made, der)
+    }
+
+    fn spki(der: &[u8]) -> Vec<u8> {
+        X509Certificate::from_der(der).unwrap().1.public_key().raw.to_vec()
+    }
+
+    #[test]
+    fn a_triple_matches_when_one_of_its_records_does_and_is_told_when_none_does() {
+        let (leaf, issuer) = (certificate("mx1.example.org").1, certificate("issuer.example.org").1);
+        let chain = vec![leaf.clone(), issuer.clone()];
+        let record = |kind, data: &[u8]| OtherTlsa { kind, data: data.to_vec() };
+        let matching = BTreeSet::from([
+            record((3, 1, 2), &Sha512::digest(spki(&leaf))),
+            record((3, 1, 2), &[0; 64]),
+            record((2, 1, 1), &Sha256::digest(spki(&issuer))),
+            record((3, 0, 0), &leaf),
+            record((1, 1, 1), &[0; 32]),
+        ]);
+        assert_eq!(unmatched("o.", &matching, &chain), Vec::<String>::new());
+        let stale = BTreeSet::from([
+            record((3, 1, 2), &[0; 64]),
+            record((2, 1, 1), &Sha256::digest(spki(&leaf))),
+            record((3, 0, 1), &Sha256::digest(&issuer)),
+        ]);
+        assert_eq!(unmatched("o.", &stale, &chain), ["2 1 1 at o", "3 0 1 at o", "3 1 2 at o"]);
+    }
+}

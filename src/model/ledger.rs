@@ -1,0 +1,203 @@
+//! Every change of the state document, as a pure function. The executor writes the document down after each: what weakens
+//! trust (a clock that stops, a pin to be removed) before the effect, what strengthens it after the observation.
+
+use crate::model::document::{Document, Installed, KeyPair, PinRecord};
+use crate::model::key::SpkiDigest;
+use crate::model::plan::{Guard, OwnerView, Wanted};
+use crate::model::ripeness;
+use crate::model::rotation::{OwnerHistory, Phase, Rotation, TtlSeen};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Owner names with the keys whose pins are meant.
+pub type Pins = [(String, Vec<SpkiDigest>)];
+
+/// Takes in one round of questions: TTLs, serials, and clocks that must stop. `views` learn what only the history can
+/// tell, a serial that went backwards. Says whether the document changed.
+pub fn learn(
+    document: &mut Document,
+    views: &mut BTreeMap<String, OwnerView>,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> bool {
+    let before = document.clone();
+    for (owner, view) in views {
+        let history = history(document, owner, view.asked_at.unwrap_or(now));
+        serials(history, view);
+        ttls(history, view, wanted, now);
+        stop_clocks(document, owner, view, wanted);
+    }
+    *document != before
+}
+
+fn history<'a>(document: &'a mut Document, owner: &str, since: Timestamp) -> &'a mut OwnerHistory {
+    let at = document.history.iter().position(|h| h.owner == owner).unwrap_or_else(|| {
+        document.history.push(OwnerHistory {
+            owner: owner.to_owned(),
+            since,
+            ttls: Vec::new(),
+            serials: BTreeMap::new(),
+        });
+        document.history.len() - 1
+    });
+    &mut document.history[at]
+}
+
+/// A serial that goes backwards (RFC 1982 §3.2) says that a server lost changes: ours may be among them.
+fn serials(history: &mut OwnerHistory, view: &mut OwnerView) {
+    for (server, serial) in &view.serials {
+        match history.serials.insert(server.clone(), *serial) {
+            Some(former) if serial.wrapping_sub(former) > 1 << 31 => view
+                .doubtful
+                .push(format!("{server}: the zone's serial went backwards, from {former} to {serial}")),
+            _ => {}
+        }
+    }
+}
+
+fn ttls(history: &mut OwnerHistory, view: &OwnerView, wanted: &Wanted, now: Timestamp) {
+    for seen in history.ttls.iter_mut().filter(|seen| seen.gone.is_none() && Some(seen.ttl) != view.ttl) {
+        seen.gone = Some(now);
+    }
+    if let Some(ttl) = view.ttl {
+        match history.ttls.iter_mut().find(|seen| seen.ttl == ttl) {
+            Some(seen) => seen.gone = None,
+            None => history.ttls.push(TtlSeen { ttl, gone: None }),
+        }
+    }
+    let expired = |gone: Timestamp, ttl| {
+        gone.checked_add(ripeness::waiting(&wanted.policy, ttl)).is_ok_and(|end| end < now)
+    };
+    let history_counts = wanted.holds(Guard::TtlHistory);
+    history.ttls.retain(|seen| seen.gone.is_none_or(|gone| history_counts && !expired(gone, seen.ttl)));
+}
+
+/// ARCHITECTURE.md, "Rules of pins": a pin that some server lacks, or may lack, is not on its way to being ripe.
+fn stop_clocks(document: &mut Document, owner: &str, view: &OwnerView, wanted: &Wanted) {
+    if !wanted.holds(Guard::ClockReset) {
+        return;
+    }
+    let unknown = !view.silent.is_empty() || !view.doubtful.is_empty();
+    let pins = document.pins.iter_mut().filter(|p| p.owner == owner);
+    for pin in pins.filter(|p| unknown || !view.everywhere.contains(&p.spki)) {
+        pin.seen_everywhere = None;
+    }
+}
+
+/// Before pins are added: a pin in DNS is always one that we know, and its clock does not run yet.
+pub fn note_pins(document: &mut Document, pins: &Pins, now: Timestamp) {
+    for (owner, spki) in each(pins) {
+        match document.pins.iter_mut().find(|p| p.owner == *owner && p.spki == spki) {
+            Some(known) => known.seen_everywhere = None,
+            None => document.pins.push(PinRecord {
+                owner: owner.clone(),
+                spki,
+                first_published: now,
+                seen_everywhere: None,
+            }),
+        }
+    }
+}
+
+/// Since `at`, the start of the round of questions, every server has these pins.
+pub fn record_seen(document: &mut Document, seen: &[(String, SpkiDigest)], at: Timestamp) {
+    for (owner, spki) in seen {
+        match document.pins.iter_mut().find(|p| p.owner == *owner && p.spki == *spki) {
+            Some(pin) => pin.seen_everywhere = pin.seen_everywhere.or(Some(at)),
+            None => document.pins.push(PinRecord {
+                owner: owner.clone(),
+                spki: *spki,
+                first_published: at,
+                seen_everywhere: Some(at),
+            }),
+        }
+    }
+}
+
+/// Before pins are removed: their clocks stop, on disk.
+pub fn clear_clocks(document: &mut Document, pins: &Pins) {
+    for (owner, spki) in each(pins) {
+        for pin in document.pins.iter_mut().filter(|p| p.owner == *owner && p.spki == spki) {
+            pin.seen_everywhere = None;
+        }
+    }
+}
+
+/// No server has these pins any more.
+pub fn forget_pins(document: &mut Document, pins: &Pins) {
+    for (owner, spki) in each(pins) {
+        document.pins.retain(|p| p.owner != *owner || p.spki != spki);
+    }
+}
+
+/// A certificate for the served key is installed.
+pub fn install(document: &mut Document, certificate: Installed, reload: bool, now: Timestamp) {
+    match &document.installed {
+        Some(former) if former.spki == certificate.spki => document.renewals += 1,
+        _ => (document.serving_since, document.renewals) = (Some(now), 0),
+    }
+    document.reload_owed = reload.then_some(certificate.generation);
+    document.installed = Some(certificate);
+    document.order = None;
+    document.failures = None;
+}
+
+/// A certificate for the key to come is there; nothing that is served changed.
+pub fn stage(document: &mut Document, certificate: Installed) {
+    document.spare = Some(certificate);
+    document.order = None;
+    document.failures = None;
+}
+
+/// The rotation begins.
+pub fn begin(document: &mut Document, from: SpkiDigest, to: SpkiDigest, forced: bool, now: Timestamp) {
+    document.keys = Some(KeyPair { active: from, backup: Some(to) });
+    document.rotation = Some(Rotation { phase: Phase::Deploying, from, to, since: now, forced });
+}
+
+/// The spare certificate becomes the installed one, and the other way round.
+pub fn serve_spare(document: &mut Document, reload: bool) {
+    std::mem::swap(&mut document.installed, &mut document.spare);
+    document.reload_owed =
+        document.installed.as_ref().filter(|_| reload).map(|installed| installed.generation);
+}
+
+/// The former key shall be served again.
+pub fn abort(document: &mut Document) {
+    enter(document, Phase::Aborting);
+}
+
+/// The former key is served everywhere again: the rotation never was; the new key keeps its clock.
+pub fn settle(document: &mut Document) {
+    document.rotation = None;
+}
+
+/// Nobody presents the former key; its pin is about to be removed, so its clock stops.
+pub fn retire(document: &mut Document) {
+    enter(document, Phase::Retiring);
+    if let Some(from) = document.rotation.as_ref().map(|r| r.from) {
+        for pin in document.pins.iter_mut().filter(|p| p.spki == from) {
+            pin.seen_everywhere = None;
+        }
+    }
+}
+
+fn enter(document: &mut Document, phase: Phase) {
+    if let Some(rotation) = &mut document.rotation {
+        rotation.phase = phase;
+    }
+}
+
+/// The end of a rotation: the roles shift.
+pub fn shift(document: &mut Document, backup: Option<SpkiDigest>, now: Timestamp) {
+    let Some(rotation) = document.rotation.take() else { return };
+    document.keys = Some(KeyPair { active: rotation.to, backup });
+    document.pins.retain(|p| p.spki != rotation.from);
+    document.retired.insert(rotation.from);
+    document.spare = None;
+    (document.serving_since, document.renewals) = (Some(now), 0);
+}
+
+fn each(pins: &Pins) -> impl Iterator<Item = (&String, SpkiDigest)> {
+    pins.iter().flat_map(|(owner, keys)| keys.iter().map(move |key| (owner, *key)))
+}

@@ -1,0 +1,264 @@
+//! The words of refusals: what was refused, why, what remains true, what to do next.
+
+use super::{OwnerView, Refusal, Wanted};
+use crate::clock::minute;
+use crate::model::document::Document;
+use crate::model::key::SpkiDigest;
+use crate::model::rotation::Rotation;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Something that must not be done now, and when it may be tried again.
+pub(super) struct Blocked {
+    /// Earliest time at which it may succeed; `None`: time does not heal it.
+    pub(super) until: Option<Timestamp>,
+    pub(super) refusal: Refusal,
+}
+
+impl Blocked {
+    pub(super) fn until(until: Timestamp, refusal: Refusal) -> Blocked {
+        Blocked { until: Some(until), refusal }
+    }
+}
+
+impl From<Refusal> for Blocked {
+    fn from(refusal: Refusal) -> Blocked {
+        Blocked { until: None, refusal }
+    }
+}
+
+/// The ordinary refusal of `rotate`: nothing that senders see has changed.
+fn rotate(cause: String, hint: &str) -> Refusal {
+    Refusal {
+        action: "make the backup key the active one".into(),
+        cause,
+        remains: "Mail is safe: the served key and the TLSA records are as they were.".into(),
+        hint: hint.into(),
+    }
+}
+
+fn bare(owner: &str) -> &str {
+    owner.trim_end_matches('.')
+}
+
+pub(super) fn clock_went_back(now: Timestamp, written: Timestamp) -> Refusal {
+    Refusal {
+        action: "decide what to do next".into(),
+        cause: format!(
+            "this machine's clock says {now}, but the state was last written at {written}: the clock went back"
+        ),
+        remains: "Nothing was changed.".into(),
+        hint: format!("set the clock right; if it is right now, run again after {}", minute(written)),
+    }
+}
+
+pub(super) fn pinned_otherwise(active: Option<SpkiDigest>, owner: &str, view: &OwnerView) -> Refusal {
+    let there: Vec<_> = view.somewhere.iter().map(SpkiDigest::to_string).collect();
+    let ours = active.map_or_else(|| "a new key".to_owned(), |key| format!("the active key {key}"));
+    Refusal {
+        action: format!("get a certificate for {ours}"),
+        cause: format!("TLSA at `{}` pins other keys only ({})", bare(owner), there.join(", ")),
+        remains: "Mail is safe: nothing was ordered, no TLSA record was changed.".into(),
+        hint: "if the state directory was lost, restore it from a backup; else give the key that the server presents \
+               now as `active`, or publish the active key's record beside those that are there, wait two TTLs, and \
+               run again"
+            .into(),
+    }
+}
+
+/// ARCHITECTURE.md, "Rules of pins": a key is served only after its pin is ripe. Another active key without a rotation
+/// would be served unpinned (RFC 7671 §8.1).
+pub(super) fn unpinned_switch(wanted: &Wanted, durable: &Document) -> Refusal {
+    let former = durable.installed.as_ref().map(|i| i.spki.to_string()).unwrap_or_default();
+    Refusal {
+        action: "get a certificate for another key".into(),
+        cause: format!("the active key is now {}, but {former} is pinned and served", wanted.active),
+        remains: "Mail is safe: nothing was ordered, the installed certificate and the TLSA records are as they were.".into(),
+        hint: "give the former CSR or key as `active` again, the other one as `backup`, and let `danesmith rotate` \
+               change them when the new pin is ripe"
+            .into(),
+    }
+}
+
+/// During a rotation zones.yaml must go on naming both keys.
+pub(super) fn keys_changed_meanwhile(wanted: &Wanted, durable: &Document) -> Option<Refusal> {
+    let rotation = durable.rotation.as_ref()?;
+    if wanted.active == rotation.from && wanted.backup == Some(rotation.to) {
+        return None;
+    }
+    Some(Refusal {
+        action: "go on with the rotation".into(),
+        cause: format!(
+            "it goes from the key {} to {}, and zones.yaml no longer names both",
+            rotation.from, rotation.to
+        ),
+        remains: "Nothing was changed.".into(),
+        hint: "give both keys again until the rotation is done".into(),
+    })
+}
+
+/// The first owner whose zone is not signed, unless the administrator says that it may be so.
+pub fn unsigned_zone(unsigned_ok: &BTreeSet<String>, views: &BTreeMap<String, OwnerView>) -> Option<Refusal> {
+    let mut open = views.iter().filter(|(owner, _)| !unsigned_ok.contains(*owner));
+    open.find_map(|(owner, view)| view.unsigned.as_ref().map(|reason| unsigned(owner, reason)))
+}
+
+/// RFC 7671 §2.1, RFC 7672 §2.2: senders ignore TLSA records that are not DNSSEC-secure.
+pub(super) fn unsigned(owner: &str, reason: &str) -> Refusal {
+    Refusal {
+        action: format!("publish TLSA at `{}`", bare(owner)),
+        cause: format!("the zone is not secured by DNSSEC: {reason}; senders ignore such records"),
+        remains: "No TLSA record was changed.".into(),
+        hint: "sign the zone and have its DS at the parent, or write `dnssec: unsigned-ok` for this zone"
+            .into(),
+    }
+}
+
+pub(super) fn not_served(
+    active: SpkiDigest,
+    missing: &[(String, Vec<SpkiDigest>)],
+    wrong: &[String],
+) -> Refusal {
+    let owners: Vec<_> = missing.iter().map(|(o, _)| format!("`{}`", bare(o))).collect();
+    let who = if wrong.is_empty() { "no endpoint answered".to_owned() } else { wrong.join("; ") };
+    Refusal {
+        action: format!("publish TLSA at {}", owners.join(", ")),
+        cause: format!("not every endpoint presents the active key {active}: {who}"),
+        remains: "Mail is safe: no TLSA record was changed; a pin that no server matches would stop it.".into(),
+        hint: "install the certificate on the server, reload it, and run again; or write `endpoints: unchecked` if \
+               you vouch for it"
+            .into(),
+    }
+}
+
+pub(super) fn nothing_to_abort() -> Refusal {
+    Refusal {
+        action: "abort the rotation".into(),
+        cause: "none is under way".into(),
+        remains: "Nothing was changed.".into(),
+        hint: "danesmith status shows keys and pins".into(),
+    }
+}
+
+pub(super) fn too_late_to_abort(rotation: &Rotation) -> Refusal {
+    Refusal {
+        action: "abort the rotation".into(),
+        cause: format!(
+            "every server presents the new key {} already, and the pin of {} is being removed",
+            rotation.to, rotation.from
+        ),
+        remains: "Mail is safe: the served key is pinned.".into(),
+        hint: "let it end (danesmith apply), and rotate again".into(),
+    }
+}
+
+pub(super) fn nothing_pinned() -> Refusal {
+    rotate(
+        "the certificate has no `tlsa`: there is nothing to rotate with care".into(),
+        "replace its key or CSR in zones.yaml, and run apply",
+    )
+}
+
+pub(super) fn no_backup() -> Refusal {
+    rotate(
+        "there is no backup key".into(),
+        "give one as `backup` in zones.yaml (danesmith keys new, danesmith keys csr) and run apply: its pin is published, \
+         and ripe after the waiting time",
+    )
+}
+
+pub(super) fn backup_used_up(key: SpkiDigest) -> Refusal {
+    rotate(format!("the backup key {key} was active before and is retired"), "give a new key as `backup`")
+}
+
+pub(super) fn backup_by_digest(key: SpkiDigest) -> Refusal {
+    rotate(
+        format!(
+            "of the backup key {key} only the digest or public key is known: no certificate can be asked for"
+        ),
+        "give its CSR or private key as `backup` in zones.yaml",
+    )
+}
+
+pub(super) fn endpoints_unchecked() -> Refusal {
+    rotate(
+        "`endpoints: unchecked` leaves nobody to see when every server presents the new key".into(),
+        "list the endpoints in zones.yaml",
+    )
+}
+
+pub(super) fn not_sure(owner: &str, doubts: &[String]) -> Refusal {
+    rotate(
+        format!(
+            "TLSA at `{}` could not be seen, validated, at every name server: {}",
+            bare(owner),
+            doubts.join("; ")
+        ),
+        "have every name server of the zone answer correctly; the pin's clock starts again then",
+    )
+}
+
+pub(super) fn not_everywhere(owner: &str, key: SpkiDigest) -> Refusal {
+    rotate(
+        format!("not every name server has the pin of {key} at `{}`", bare(owner)),
+        "wait until every server has it; its clock starts then",
+    )
+}
+
+pub(super) fn signatures_end(owner: &str, end: Timestamp) -> Refusal {
+    rotate(
+        format!("a signature over TLSA at `{}` ends at {}, too soon to rely on", bare(owner), minute(end)),
+        "have the zone signed again",
+    )
+}
+
+pub(super) fn unripe(key: SpkiDigest, ripe: Timestamp, ttl: u32) -> Refusal {
+    rotate(
+        format!(
+            "the pin of {key} is not ripe before {}: caches may hold TLSA without it (longest TTL seen: {ttl} s)",
+            minute(ripe)
+        ),
+        "run again then, or let `--wait` wait",
+    )
+}
+
+pub(super) fn clock_stands(key: SpkiDigest) -> Refusal {
+    rotate(
+        format!("the clock of the pin of {key} does not run: it was not seen at every name server"),
+        "run apply; it starts when every server has the pin",
+    )
+}
+
+pub(super) fn third_key(strangers: &[String]) -> Refusal {
+    rotate(
+        format!(
+            "a server presents a key that is neither the active nor the backup key: {}",
+            strangers.join("; ")
+        ),
+        "install the certificate of the active key there",
+    )
+}
+
+pub(super) fn others_would_match_nothing(unmatched: &[String]) -> Refusal {
+    rotate(
+        format!("TLSA records that are not ours would match nothing any more: {}", unmatched.join("; ")),
+        "publish their counterparts for the backup key, wait two TTLs, and rotate then; or remove them",
+    )
+}
+
+/// The active key leaked and the backup's pin is not ripe: both ways cost something, so the administrator chooses.
+pub(super) fn no_safe_choice(unripe: Refusal, ripe: Timestamp, ttl: u32) -> Refusal {
+    Refusal {
+        action: "switch to the backup key at once".into(),
+        cause: format!(
+            "{}. There is no safe choice: (1) keep the leaked key until {}: whoever holds it can pose as your server so \
+             long; (2) switch now: senders whose caches lack the new pin defer mail, each for at most {ttl} s",
+            unripe.cause,
+            minute(ripe)
+        ),
+        remains: unripe.remains,
+        hint: "(1) danesmith rotate CERT --wait; (2) danesmith rotate CERT --emergency --switch-now. Removing the TLSA \
+               records is no way out: caches hold them as long"
+            .into(),
+    }
+}

@@ -1,0 +1,298 @@
+//! The backup key becomes the active one: RFC 7671 §8.1 (wait before the new key is served), §8.4 (retire when nobody
+//! presents the old one).
+
+use super::certificate::patience;
+use super::pins::{Standing, standing};
+use super::refusals::{self, Blocked};
+use super::{Guard, Observed, Proof, Step, Wanted, Wish};
+use crate::model::desired::Rotate;
+use crate::model::document::{Document, Installed};
+use crate::model::evidence::{NobodyPresents, Presence, Ripe};
+use crate::model::renewal;
+use crate::model::ripeness::{self, ripe_everywhere};
+use crate::model::rotation::{Phase, Rotation};
+use jiff::{SignedDuration, Timestamp};
+
+/// Signatures must outlive the waiting by this much: the next look may be an hour away (RFC 7671 §11).
+const CHECK_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
+
+pub(super) fn rotation(
+    wanted: &Wanted,
+    durable: &Document,
+    observed: &Observed,
+    now: Timestamp,
+) -> Option<Step> {
+    let Some(rotation) = &durable.rotation else {
+        return idle(wanted, durable, observed, now);
+    };
+    let abort = wanted.wish == Some(Wish::Abort);
+    match rotation.phase {
+        Phase::Deploying if abort => Some(Step::Abort),
+        Phase::Deploying => Some(deploying(wanted, durable, rotation, observed, now)),
+        Phase::Aborting => Some(aborting(wanted, durable, rotation, observed, now)),
+        Phase::Retiring if abort => Some(Step::Refuse(refusals::too_late_to_abort(rotation))),
+        Phase::Retiring => retiring(wanted, durable, rotation, observed, now),
+    }
+}
+
+/// No rotation is under way: is one asked for, or due?
+fn idle(wanted: &Wanted, durable: &Document, observed: &Observed, now: Timestamp) -> Option<Step> {
+    let forced = match wanted.wish {
+        Some(Wish::Abort) => return Some(Step::Refuse(refusals::nothing_to_abort())),
+        Some(Wish::Emergency { switch_now }) => switch_now,
+        Some(Wish::Rotate) => false,
+        None if due(wanted, durable).is_some_and(|due| due <= now) => false,
+        None => return None,
+    };
+    match may_begin(wanted, durable, observed, forced, now) {
+        Ok(step) => Some(step),
+        Err(Blocked { until: Some(until), refusal }) if wanted.wish.is_some() => {
+            Some(Step::Hold(until, emergency(wanted, durable, refusal, now)))
+        }
+        Err(Blocked { until: Some(until), refusal }) => {
+            Some(Step::Wait(until, format!("the scheduled rotation waits: {}", refusal.cause)))
+        }
+        Err(Blocked { until: None, refusal }) => Some(Step::Refuse(refusal)),
+    }
+}
+
+fn emergency(wanted: &Wanted, durable: &Document, refusal: super::Refusal, now: Timestamp) -> super::Refusal {
+    let ripe = wanted.backup.and_then(|b| ripe_everywhere(durable, &wanted.owners, b, &wanted.policy));
+    match (wanted.wish, ripe) {
+        (Some(Wish::Emergency { .. }), Some(ripe)) if ripe > now => {
+            refusals::no_safe_choice(refusal, ripe, longest_ttl(durable))
+        }
+        _ => refusal,
+    }
+}
+
+/// Everything that must hold before another key is served; looks at what has not been looked at yet.
+fn may_begin(
+    wanted: &Wanted,
+    durable: &Document,
+    observed: &Observed,
+    forced: bool,
+    now: Timestamp,
+) -> Result<Step, Blocked> {
+    if wanted.owners.is_empty() {
+        return Err(refusals::nothing_pinned().into());
+    }
+    let Some(backup) = wanted.backup else { return Err(refusals::no_backup().into()) };
+    if durable.retired.contains(&backup) {
+        return Err(refusals::backup_used_up(backup).into());
+    }
+    if !wanted.backup_usable {
+        return Err(refusals::backup_by_digest(backup).into());
+    }
+    if wanted.proof == Proof::Word {
+        return Err(refusals::endpoints_unchecked().into());
+    }
+    let evidence = ripe(wanted, durable, observed, forced, now)?;
+    let Some(view) = &observed.endpoints else { return Ok(Step::ObserveEndpoints) };
+    let presence = Presence::new(wanted, durable, view, now);
+    let strangers = presence.others_than(&[wanted.active, backup]);
+    if !strangers.is_empty() {
+        return Err(Blocked::until(soon(now, now), refusals::third_key(&strangers)));
+    }
+    if !staged(wanted, durable.spare.as_ref(), backup, now) {
+        return Ok(patience(durable, now).unwrap_or(Step::Stage(backup)));
+    }
+    match &observed.unmatched {
+        None => Ok(Step::JudgeOthers),
+        Some(unmatched) if unmatched.is_empty() => Ok(Step::Begin(evidence)),
+        Some(unmatched) => Err(refusals::others_would_match_nothing(unmatched).into()),
+    }
+}
+
+fn staged(
+    wanted: &Wanted,
+    spare: Option<&Installed>,
+    key: crate::model::key::SpkiDigest,
+    now: Timestamp,
+) -> bool {
+    spare.is_some_and(|s| s.spki == key && s.names == wanted.names && renewal::due(s, wanted.renew) > now)
+}
+
+/// The new key's pin is ripe at every owner, and this round of questions says so (dane.md's rules 3, 5, 7, 9).
+fn ripe(
+    wanted: &Wanted,
+    durable: &Document,
+    observed: &Observed,
+    forced: bool,
+    now: Timestamp,
+) -> Result<Ripe, Blocked> {
+    let (Some(backup), Some(views)) = (wanted.backup, &observed.pins) else {
+        return Err(refusals::no_backup().into());
+    };
+    for owner in &wanted.owners {
+        let view = views.get(owner).cloned().unwrap_or_default();
+        let doubts: Vec<_> = view.silent.iter().chain(&view.doubtful).cloned().collect();
+        if !doubts.is_empty() {
+            return Err(Blocked::until(soon(now, now), refusals::not_sure(owner, &doubts)));
+        }
+        if !view.everywhere.contains(&backup) {
+            return Err(Blocked::until(soon(now, now), refusals::not_everywhere(owner, backup)));
+        }
+        let needed = SignedDuration::from_secs(i64::from(view.ttl.unwrap_or(0))) + CHECK_INTERVAL;
+        if let Some(end) = view.signed_until.filter(|end| end.duration_since(now) <= needed) {
+            return Err(Blocked::until(soon(now, now), refusals::signatures_end(owner, end)));
+        }
+    }
+    if forced || !wanted.holds(Guard::Wait) {
+        return Ok(Ripe::believed(backup));
+    }
+    match ripe_everywhere(durable, &wanted.owners, backup, &wanted.policy) {
+        Some(ripe) if ripe <= now => Ok(Ripe::believed(backup)),
+        Some(ripe) => Err(Blocked::until(ripe, refusals::unripe(backup, ripe, longest_ttl(durable)))),
+        None => Err(Blocked::until(soon(now, now), refusals::clock_stands(backup))),
+    }
+}
+
+fn deploying(
+    wanted: &Wanted,
+    durable: &Document,
+    rotation: &Rotation,
+    observed: &Observed,
+    now: Timestamp,
+) -> Step {
+    if durable.installed.as_ref().is_none_or(|i| i.spki != rotation.to) {
+        // A run ended between the decision and the switch: what was true then must be true now.
+        return match ripe(wanted, durable, observed, rotation.forced, now) {
+            Ok(_) if staged(wanted, durable.spare.as_ref(), rotation.to, now) => {
+                Step::ServeSpare(rotation.to)
+            }
+            Ok(_) => Step::Withdraw("the certificate for the new key is gone".into()),
+            Err(blocked) => Step::Withdraw(blocked.refusal.cause),
+        };
+    }
+    let Some(view) = &observed.endpoints else { return Step::ObserveEndpoints };
+    let presence = Presence::new(wanted, durable, view, now);
+    let mut late = presence.others_than(&[rotation.to]);
+    late.extend(presence.failed());
+    if !wanted.holds(Guard::AllInstances) {
+        late.clear();
+    }
+    match NobodyPresents::of(rotation.from, &presence) {
+        Some(evidence) if late.is_empty() => Step::Retire(evidence),
+        _ => Step::Wait(
+            soon(rotation.since, now),
+            format!("not every server presents the new key {} yet: {}", rotation.to, late.join("; ")),
+        ),
+    }
+}
+
+fn aborting(
+    wanted: &Wanted,
+    durable: &Document,
+    rotation: &Rotation,
+    observed: &Observed,
+    now: Timestamp,
+) -> Step {
+    if durable.installed.as_ref().is_some_and(|i| i.spki != rotation.from) {
+        let usable = |spare: &Installed| spare.spki == rotation.from && spare.names == wanted.names;
+        return match &durable.spare {
+            Some(spare) if usable(spare) => Step::ServeSpare(rotation.from),
+            _ => patience(durable, now).unwrap_or(Step::Stage(rotation.from)),
+        };
+    }
+    let Some(view) = &observed.endpoints else { return Step::ObserveEndpoints };
+    let presence = Presence::new(wanted, durable, view, now);
+    let mut late = presence.others_than(&[rotation.from]);
+    late.extend(presence.failed());
+    if late.is_empty() && presence.shows(rotation.from) {
+        return Step::Settle;
+    }
+    Step::Wait(
+        soon(rotation.since, now),
+        format!("not every server presents the former key {} again: {}", rotation.from, late.join("; ")),
+    )
+}
+
+fn retiring(
+    wanted: &Wanted,
+    durable: &Document,
+    rotation: &Rotation,
+    observed: &Observed,
+    now: Timestamp,
+) -> Option<Step> {
+    let Some(views) = &observed.pins else { return Some(Step::ObservePins) };
+    match standing(views, &wanted.owners, rotation.from) {
+        Standing::Nowhere => Some(Step::Shift),
+        Standing::Unknown => Some(Step::Wait(
+            soon(rotation.since, now),
+            "not every name server answered: whether the former key's pin is gone is unknown".into(),
+        )),
+        Standing::Here(owners) => {
+            let Some(view) = &observed.endpoints else { return Some(Step::ObserveEndpoints) };
+            let presence = Presence::new(wanted, durable, view, now);
+            Some(match NobodyPresents::of(rotation.from, &presence) {
+                Some(evidence) => Step::Unpublish(owners, evidence),
+                None => {
+                    let mut late = presence.others_than(&[rotation.to]);
+                    late.extend(presence.failed());
+                    Step::Wait(
+                        soon(rotation.since, now),
+                        format!(
+                            "the former key's pin stays while somebody may present it: {}",
+                            late.join("; ")
+                        ),
+                    )
+                }
+            })
+        }
+    }
+}
+
+/// When a rotation that is driven by the schedule is due; `None`: never, or not yet known.
+fn due(wanted: &Wanted, durable: &Document) -> Option<Timestamp> {
+    let installed = durable.installed.as_ref()?;
+    wanted.backup.filter(|b| !durable.retired.contains(b))?;
+    match wanted.schedule {
+        Rotate::Manual => None,
+        Rotate::Every(period) => {
+            durable.serving_since?.checked_add(SignedDuration::try_from(period).ok()?).ok()
+        }
+        Rotate::Renewals(count) if durable.renewals >= count => Some(renewal::due(installed, wanted.renew)),
+        Rotate::Renewals(_) => None,
+    }
+}
+
+/// When the schedule asks for a rotation next.
+pub(super) fn next(wanted: &Wanted, durable: &Document) -> Option<Timestamp> {
+    if durable.rotation.is_some() || wanted.owners.is_empty() {
+        return None;
+    }
+    due(wanted, durable)
+}
+
+/// Whether the certificate that is due is rather asked for with the backup key. Not when its end is near: a rotation that
+/// cannot begin must not let a certificate expire.
+pub(super) fn instead_of_renewal(wanted: &Wanted, durable: &Document, now: Timestamp) -> bool {
+    let Some(installed) = durable.installed.as_ref().filter(|_| durable.rotation.is_none()) else {
+        return false;
+    };
+    let left = installed.not_after.duration_since(now);
+    let lifetime = installed.not_after.duration_since(installed.not_before);
+    matches!(wanted.schedule, Rotate::Renewals(_)) && next(wanted, durable).is_some() && left > lifetime / 6
+}
+
+/// When to look again at something that heals by itself: after an eighth of the time it has taken so far, 2 s to 60 s.
+fn soon(since: Timestamp, now: Timestamp) -> Timestamp {
+    let pause = now.duration_since(since) / 8;
+    let pause = pause.clamp(SignedDuration::from_secs(2), SignedDuration::from_secs(60));
+    now.checked_add(pause).unwrap_or(now)
+}
+
+/// The largest TTL that a cache may still hold the RRsets with, seconds.
+fn longest_ttl(durable: &Document) -> u32 {
+    durable.history.iter().flat_map(|h| h.ttls.iter().map(|t| t.ttl)).max().unwrap_or(0)
+}
+
+/// When the pins of this key are ripe everywhere, for reports.
+pub fn ripe_time(
+    wanted: &Wanted,
+    durable: &Document,
+    key: crate::model::key::SpkiDigest,
+) -> Option<Timestamp> {
+    ripeness::ripe_everywhere(durable, &wanted.owners, key, &wanted.policy)
+}

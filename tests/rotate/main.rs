@@ -1,0 +1,9 @@
+//! `danesmith rotate` at real servers: BIND and Knot with the zone, pebble, two Postfix behind one name, an Exim; Postfix and
+//! Exim send all the while.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod phases;
+mod post;

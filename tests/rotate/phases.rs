@@ -1,0 +1,58 @@
+//! One rotation, phase by phase.
+
+use crate::post::{HOST, Post, set};
+use crate::support::mail::MailServer;
+use crate::support::{BIND, KNOT};
+
+#[test]
+fn a_rotation_waits_switches_and_retires_without_a_single_failed_delivery() {
+    let post = Post::new();
+    post.run(&["apply"]).ends(0);
+    let (a, b) = post.keys();
+    assert_eq!(post.presented(), [Some(a.clone()), Some(a.clone())]);
+    for server in [BIND, KNOT] {
+        assert_eq!(post.pins(server), set(&[&a, &b]));
+    }
+    let sender = post.lab.sender(&[HOST]).start();
+
+    post.run(&["rotate", "mx", "--wait"]).ends(0);
+
+    let (active, backup) = post.keys();
+    assert_eq!(active, b, "the backup became the active key");
+    assert_ne!(backup, a, "and there is a new backup");
+    assert_eq!(post.presented(), [Some(b.clone()), Some(b.clone())]);
+    post.run(&["apply"]).ends(0);
+    for server in [BIND, KNOT] {
+        assert_eq!(post.pins(server), set(&[&b, &backup]));
+    }
+    let summary = sender.stop();
+    println!("{:#}", summary.json());
+    assert!(summary.failures().is_empty(), "{:#?}", summary.failures());
+    assert!(summary.messages.len() > 8);
+}
+
+#[test]
+fn an_unripe_backup_is_refused_with_the_time_from_which_it_may_succeed() {
+    let post = Post::new();
+    post.run(&["apply"]).ends(0);
+    post.configure("keys: managed", "{ttls: 2, slack: 1h, ttl_floor: 1}");
+    let (a, _) = post.keys();
+    post.run(&["rotate", "mx"]).ends(5).says(&["is not ripe before", "it may succeed from"]);
+    assert_eq!(post.keys().0, a);
+    assert_eq!(post.presented(), [Some(a.clone()), Some(a)]);
+    post.run(&["rotate", "mx", "--emergency"]).ends(5).says(&["no safe choice", "--switch-now"]);
+    post.run(&["rotate", "mx", "--abort"]).ends(5).says(&["none is under way"]);
+}
+
+#[test]
+fn a_late_instance_holds_the_retirement_up_and_nothing_else() {
+    let post = Post::new();
+    post.run(&["apply"]).ends(0);
+    let (a, b) = post.keys();
+    post.lab.hold(MailServer::Mx2);
+    let sender = post.lab.sender(&[HOST]).start();
+    let run = post.run(&["rotate", "mx", "--wait", "--detailed-exitcode"]);
+    drop(run);
+    drop(sender);
+    drop((a, b));
+}

@@ -1,0 +1,149 @@
+//! A post office: a zones.yaml, two Postfix servers that take what danesmith installs, and the program run there.
+
+use crate::support::mail::{Algorithm, MailServer};
+use crate::support::{Lab, Options};
+use serde_json::Value;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+
+/// The name of both Postfix servers.
+pub(crate) const HOST: &str = "mx.example.test";
+/// Where its pins stand.
+pub(crate) const OWNER: &str = "_25._tcp.mx.example.test";
+/// TTL of the TLSA records, seconds.
+pub(crate) const TTL: u32 = 2;
+const BOTH: [MailServer; 2] = [MailServer::Mx1, MailServer::Mx2];
+
+/// What one run of the program said.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) json: Value,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// Panics with everything the run said when its exit code is another.
+    #[track_caller]
+    pub(crate) fn ends(self, code: i32) -> Run {
+        assert_eq!(self.code, code, "{}\n{:#}", self.stderr, self.json);
+        self
+    }
+
+    /// Panics unless all these words are on stderr.
+    #[track_caller]
+    pub(crate) fn says(self, words: &[&str]) -> Run {
+        for word in words {
+            assert!(self.stderr.contains(word), "no `{word}` in:\n{}", self.stderr);
+        }
+        self
+    }
+}
+
+/// The office.
+pub(crate) struct Post {
+    pub(crate) lab: Lab,
+}
+
+impl Post {
+    /// Starts the world; the servers present a key of their own until danesmith's first certificate comes.
+    pub(crate) fn new() -> Post {
+        let options = Options { ttl: 2, ..Options::with_mail() };
+        let post = Post { lab: Lab::start(options.pebble("PEBBLE_WFE_NONCEREJECT", "0")) };
+        let first = post.lab.mail_key("before", Algorithm::Ecdsa);
+        for server in BOTH {
+            post.lab.present(server, &[&first]);
+        }
+        post.configure("keys: managed", "{ttls: 2, slack: 1s, ttl_floor: 1}");
+        let chain = post.lab.dir().join("state/certificates/mx/live/keyandchain.pem");
+        for server in BOTH {
+            post.lab.set_chain(server, &[&chain]);
+        }
+        let reload = post.lab.dir().join("reload");
+        let lines = BOTH.map(|server| post.lab.reload_command(server).join(" "));
+        fs::write(&reload, format!("#!/bin/sh\n{}\n{}\n", lines[0], lines[1])).unwrap();
+        fs::set_permissions(&reload, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        post
+    }
+
+    /// Writes zones.yaml.
+    pub(crate) fn configure(&self, keys: &str, rotation: &str) {
+        let text = format!(
+            "version: 1
+state: ./state
+resolvers: [127.0.0.53]
+accounts:
+  default: {{directory: 'https://127.0.0.14:14000/dir', root: pebble-root.pem, agree_terms: true}}
+providers:
+  home: {{rfc2136: {{server: 127.0.0.11, tsig: {{name: danesmith-key, algorithm: hmac-sha256, secret: {{file: tsig.secret}}}}}}}}
+zones:
+  example.test: {{provider: home, ttl: {{txt: 1, tlsa: {TTL}}}}}
+certificates:
+  mx:
+    names: [{HOST}]
+    {keys}
+    tlsa: [{OWNER}]
+    rotation: {rotation}
+    deploy: {{reload: [{}/reload]}}
+",
+            self.lab.dir().display()
+        );
+        fs::write(self.lab.dir().join("zones.yaml"), text).unwrap();
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.lab.command("danesmith");
+        command.arg("--json").args(arguments);
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        let output = self.command(arguments).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let json = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}\n{stderr}"));
+        Run { code: output.status.code().unwrap_or(-1), json, stderr }
+    }
+
+    /// Starts the program and leaves it running.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// The state document.
+    pub(crate) fn document(&self) -> Value {
+        serde_json::from_str(&self.lab.read("state/certificates/mx/state.json")).unwrap()
+    }
+
+    /// Active and backup key of the document.
+    pub(crate) fn keys(&self) -> (String, String) {
+        let keys = self.document()["keys"].clone();
+        let hex = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+        (hex(&keys["active"]), hex(&keys["backup"]))
+    }
+
+    /// The pins at a server, sorted hex.
+    pub(crate) fn pins(&self, server: &str) -> Vec<String> {
+        let mut pins: Vec<String> = self
+            .lab
+            .dig(server, OWNER, "TLSA")
+            .iter()
+            .filter_map(|line| Some(line.strip_prefix("3 1 1 ")?.replace(' ', "").to_lowercase()))
+            .collect();
+        pins.sort();
+        pins
+    }
+
+    /// The keys that both servers present.
+    pub(crate) fn presented(&self) -> [Option<String>; 2] {
+        BOTH.map(|server| self.lab.presented(server, Algorithm::Ecdsa))
+    }
+}
+
+/// Two keys as a sorted set of pins.
+pub(crate) fn set(keys: &[&str]) -> Vec<String> {
+    let mut set: Vec<String> = keys.iter().map(|k| (*k).to_owned()).collect();
+    set.sort();
+    set
+}
