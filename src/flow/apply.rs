@@ -36,6 +36,10 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(20);
 pub async fn apply(world: &World, certificates: &[&Certificate], options: Options) -> Vec<Report> {
     let before = world.memory();
     let reports = join_all(certificates.iter().map(|wanted| one(world, wanted, options))).await;
+    for report in &reports {
+        let now = world.clock.now();
+        world.remember(|memory| memory.note_run(&report.certificate, &report.outcome, now));
+    }
     let mut after = world.memory();
     after.tidy(world.clock.now());
     if after != before

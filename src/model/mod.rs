@@ -5,6 +5,7 @@ pub mod certificate;
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod checker;
 pub mod csr;
+pub mod dane;
 pub mod dane_others;
 mod der;
 pub mod desired;

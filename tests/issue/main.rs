@@ -9,6 +9,7 @@ mod authority;
 mod counts;
 mod credentials;
 mod deploy;
+mod dnssec;
 mod endpoints;
 mod first;
 mod foreign;

@@ -7,3 +7,4 @@ mod support;
 
 mod phases;
 mod post;
+mod twenty;

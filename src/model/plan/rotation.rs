@@ -258,7 +258,7 @@ fn due(wanted: &Wanted, durable: &Document) -> Option<Timestamp> {
 }
 
 /// When the schedule asks for a rotation next.
-pub(super) fn next(wanted: &Wanted, durable: &Document) -> Option<Timestamp> {
+pub fn next(wanted: &Wanted, durable: &Document) -> Option<Timestamp> {
     if durable.rotation.is_some() || wanted.owners.is_empty() {
         return None;
     }

@@ -1,0 +1,110 @@
+//! Our own books against what is seen.
+
+use super::*;
+use crate::model::document::{Document, PinRecord};
+use crate::model::key::SpkiDigest;
+use crate::model::policy::Policy;
+use crate::model::rotation::{OwnerHistory, Phase, Rotation, TtlSeen};
+
+const ABSOLUTE: &str = "_25._tcp.mx1.example.org.";
+const BACKUP: SpkiDigest = SpkiDigest([1; 32]);
+
+fn key(chain: &[Vec<u8>]) -> SpkiDigest {
+    SpkiDigest::of(&spki(&chain[0]))
+}
+
+fn books(active: SpkiDigest) -> Document {
+    let pin = |spki| PinRecord {
+        owner: ABSOLUTE.into(),
+        spki,
+        first_published: in_hours(-2400),
+        seen_everywhere: Some(in_hours(-2400)),
+    };
+    let history = OwnerHistory {
+        owner: ABSOLUTE.into(),
+        target: String::new(),
+        since: in_hours(-2500),
+        ttls: vec![TtlSeen { ttl: 3600, gone: None }],
+        serials: [("ns1".to_owned(), 7)].into(),
+    };
+    Document { pins: vec![pin(active), pin(BACKUP)], history: vec![history], ..Document::default() }
+}
+
+/// What the books add when one thing is changed in a good house.
+fn books_with(
+    change: impl FnOnce(&mut HostView, &mut Document, &mut Option<SpkiDigest>),
+) -> Vec<(Severity, &'static str)> {
+    let chain = self_signed();
+    let active = key(&chain);
+    let mut host = host(&chain, &[pin(&chain), spare(1)]);
+    let (mut document, mut backup) = (books(active), Some(BACKUP));
+    change(&mut host, &mut document, &mut backup);
+    let policy = Policy::default();
+    let ledger =
+        Ledger { certificate: "mx1", document: &document, active: Some(active), backup, policy: &policy };
+    summary(&judge_ledger(&ledger, ABSOLUTE, &host, now()))
+}
+
+#[test]
+fn books_that_agree_add_nothing() {
+    assert_eq!(books_with(|_, _, _| {}), []);
+}
+
+#[test]
+fn a_pin_of_ours_that_is_gone_is_an_error() {
+    assert_eq!(books_with(|host, _, _| host.tlsa.records.truncate(1)), [(Error, "pin-missing")]);
+}
+
+#[test]
+fn a_pin_of_nobody_is_told() {
+    assert_eq!(books_with(|host, _, _| host.tlsa.records.push(spare(7))), [(Warn, "pin-unknown")]);
+    // one that some server presents is somebody's
+    let served = |host: &mut HostView, _: &mut Document, _: &mut Option<SpkiDigest>| {
+        let other = self_signed();
+        host.tlsa.records.push(pin(&other));
+        host.probes[1].seen = Seen::Chain(other);
+    };
+    assert_eq!(books_with(served), []);
+}
+
+#[test]
+fn no_backup_or_a_green_one_is_told() {
+    assert_eq!(books_with(|_, _, backup| *backup = None), [(Warn, "no-backup")]);
+    let young = |_: &mut HostView, document: &mut Document, _: &mut Option<SpkiDigest>| {
+        document.pins[1].seen_everywhere = Some(in_hours(-2));
+    };
+    assert_eq!(books_with(young), [(Warn, "backup-unripe")]);
+    let unseen = |_: &mut HostView, document: &mut Document, _: &mut Option<SpkiDigest>| {
+        document.pins[1].seen_everywhere = None;
+    };
+    assert_eq!(books_with(unseen), [(Warn, "backup-unripe")]);
+}
+
+#[test]
+fn a_serial_that_went_backwards_is_an_error() {
+    let serial = |to| books_with(|host, _, _| host.tlsa.servers[0].serial = Some(to));
+    assert_eq!(serial(6), [(Error, "serial-backwards")]);
+    assert_eq!(serial(8), []);
+    // RFC 1982: past the end it begins anew
+    assert_eq!(
+        books_with(|host, document, _| {
+            document.history[0].serials.insert("ns1".into(), u32::MAX);
+            host.tlsa.servers[0].serial = Some(0);
+        }),
+        []
+    );
+}
+
+#[test]
+fn a_rotation_is_told() {
+    let rotating = |_: &mut HostView, document: &mut Document, _: &mut Option<SpkiDigest>| {
+        document.rotation = Some(Rotation {
+            phase: Phase::Deploying,
+            from: SpkiDigest([2; 32]),
+            to: BACKUP,
+            since: in_hours(-1),
+            forced: false,
+        });
+    };
+    assert_eq!(books_with(rotating), [(Info, "rotation")]);
+}
