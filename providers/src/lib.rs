@@ -3,9 +3,11 @@
 
 pub mod adapters;
 pub mod authoritative;
+pub mod catalog;
 pub mod conformance;
 mod error;
 pub mod exec;
+pub mod http;
 pub mod rfc2136;
 
 use async_trait::async_trait;
