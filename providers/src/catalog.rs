@@ -6,7 +6,7 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Name and text of each file of `catalog/`.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalog.rs"));
@@ -14,7 +14,27 @@ const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalog.rs"))
 /// Described DNS hosts, by name.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    specs: BTreeMap<String, Arc<Spec>>,
+    entries: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug, Clone)]
+enum Entry {
+    /// Of the user's own: read and checked when the catalog was made.
+    Own(Arc<Spec>),
+    /// In the program: read when it is first wanted, because a run wants one or two of them.
+    Built { file: &'static str, text: &'static str, spec: OnceLock<Option<Arc<Spec>>> },
+}
+
+impl Entry {
+    fn spec(&self) -> Option<&Arc<Spec>> {
+        match self {
+            Entry::Own(spec) => Some(spec),
+            Entry::Built { file, text, spec } => {
+                let read = || Spec::parse(text, &format!("catalog/{file}")).ok().map(Arc::new);
+                spec.get_or_init(read).as_ref()
+            }
+        }
+    }
 }
 
 /// Why a catalog cannot be used.
@@ -49,12 +69,13 @@ impl Catalog {
     /// The files in the program.
     ///
     /// # Errors
-    /// A defect of ours: a test reads them all.
+    /// None today: a test reads every file.
     pub fn builtin() -> Result<Catalog, CatalogError> {
-        let mut catalog = Catalog::default();
-        let texts = FILES.iter().map(|(file, text)| (format!("catalog/{file}"), *text));
-        catalog.read(texts)?;
-        Ok(catalog)
+        let entry = |(file, text): &(&'static str, &'static str)| {
+            let name = file.trim_end_matches(".yaml").to_owned();
+            (name, Entry::Built { file, text, spec: OnceLock::new() })
+        };
+        Ok(Catalog { entries: FILES.iter().map(entry).collect() })
     }
 
     /// The files in the program and those of a folder (`*.yaml`), which win. Folder and files must belong to root or
@@ -71,12 +92,17 @@ impl Catalog {
 
     /// One of them.
     pub fn get(&self, name: &str) -> Option<&Arc<Spec>> {
-        self.specs.get(name)
+        self.entries.get(name)?.spec()
+    }
+
+    /// The names, without reading the files.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
     }
 
     /// All, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Spec>> {
-        self.specs.values()
+        self.entries.values().filter_map(Entry::spec)
     }
 
     fn read<'t>(&mut self, texts: impl Iterator<Item = (String, &'t str)>) -> Result<(), CatalogError> {
@@ -84,7 +110,7 @@ impl Catalog {
         for (file, text) in texts {
             match Spec::parse(text, &file) {
                 Ok(spec) => {
-                    self.specs.insert(spec.name.clone(), Arc::new(spec));
+                    self.entries.insert(spec.name.clone(), Entry::Own(Arc::new(spec)));
                 }
                 Err(more) => problems.extend(more),
             }

@@ -11,6 +11,7 @@ mod rotate;
 mod status;
 pub mod tlsa;
 pub mod ui;
+mod verify;
 mod wiring;
 
 use crate::error::{Error, Kind, Result};
@@ -76,6 +77,8 @@ enum Command {
     Rotate(rotate::Args),
     /// Keys, pins, expiry and the next step, from the state directory
     Status(status::Args),
+    /// Look from outside: DNSSEC, TLSA, what every endpoint presents; needs no configuration
+    Verify(verify::Args),
     /// Print TLSA records for certificates, CSRs, public or private keys; offline
     Tlsa(tlsa::TlsaArgs),
     /// Make and look at keys and CSRs; offline
@@ -185,6 +188,7 @@ fn execute(cli: Cli, ui: &Ui) -> Result<Finish> {
         Command::Plan(args) => block_on(plan::run(&global, &args, ui)),
         Command::Apply(args) => block_on(apply::run(&global, &args, ui)),
         Command::Rotate(args) => block_on(rotate::run(&global, &args, ui)),
+        Command::Verify(args) => block_on(verify::run(&global, &args, ui)),
         Command::Account(args) => block_on(account::run(&global, &args, ui)),
         Command::Provider(args) => block_on(provider::run(&global, &args, ui)),
     }

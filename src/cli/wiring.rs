@@ -9,6 +9,7 @@ use crate::dns::{Reads, Resolver, ResolverConfig, TrustAnchor, Validation};
 use crate::error::{Error, Kind, Result};
 use crate::flow::World;
 use crate::flow::account::{self, IfUnknown};
+use crate::flow::verify::Eyes;
 use crate::flow::world::{Effects, Open, Progress};
 use crate::model::csr::Csr;
 use crate::model::desired::{Account, Certificate, Desired, Provider as Wanted, Rfc2136 as WantedRfc2136};
@@ -150,15 +151,33 @@ pub(super) fn random_marker() -> Result<String> {
     Ok(hex::encode(bytes))
 }
 
-fn resolver(desired: &Desired) -> Result<ResolverConfig> {
-    let mut resolvers = Vec::new();
-    for text in &desired.resolvers {
-        let address = text
-            .parse::<SocketAddr>()
-            .or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, 53)))
-            .map_err(|e| Error::new(Kind::Config, format!("use resolver `{text}`"), e))?;
-        resolvers.push(address);
+/// What `verify` looks with: resolvers and trust anchor of the command line, else those of zones.yaml, else the
+/// system's resolvers and the root's keys.
+pub(super) fn eyes(desired: Option<&Desired>, resolvers: &[String], anchor: Option<&Path>) -> Result<Eyes> {
+    let mut config = desired.map(resolver).transpose()?.unwrap_or_default();
+    if !resolvers.is_empty() {
+        config.resolvers = addresses(resolvers, Kind::Usage)?;
     }
+    if let Some(path) = anchor {
+        config.validation = Validation::Own(TrustAnchor::read(path)?);
+    }
+    Ok(Eyes {
+        clock: Arc::new(SystemClock::new()),
+        reads: Arc::new(Resolver::new(config)),
+        endpoints: Arc::new(Prober::new(ProberConfig::default())?),
+    })
+}
+
+fn addresses(resolvers: &[String], kind: Kind) -> Result<Vec<SocketAddr>> {
+    let parse = |text: &String| {
+        let address = text.parse().or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, 53)));
+        address.map_err(|e| Error::new(kind, format!("use resolver `{text}`"), e))
+    };
+    resolvers.iter().map(parse).collect()
+}
+
+fn resolver(desired: &Desired) -> Result<ResolverConfig> {
+    let resolvers = addresses(&desired.resolvers, Kind::Config)?;
     let validation = match &desired.validation {
         WantedValidation::Own { trust_anchor: None } => Validation::Own(TrustAnchor::root()),
         WantedValidation::Own { trust_anchor: Some(path) } => Validation::Own(TrustAnchor::read(path)?),

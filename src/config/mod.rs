@@ -15,6 +15,7 @@ mod rotation;
 mod schema;
 mod servers;
 mod spec;
+pub mod target;
 mod tree;
 
 pub use problem::{Problem, problems_to_error};

@@ -34,7 +34,7 @@ pub(super) fn resolver(text: &str) -> Result<String, String> {
 }
 
 /// `host`, `host:port`, `[v6]` or `[v6]:port`.
-fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
+pub(super) fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or("a `[` is not closed")?;

@@ -18,6 +18,7 @@ mod publish;
 mod rotate;
 pub mod status;
 mod txt;
+pub mod verify;
 mod working;
 pub mod world;
 mod zone_writer;

@@ -68,6 +68,15 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// What `verify` can be asked to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A mail domain: its MX hosts, or itself where there is no MX. A-labels, lower case, no final dot.
+    Domain(String),
+    /// One host and port.
+    Endpoint(Endpoint),
+}
+
 /// Which key algorithm a probe asks the server for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod metrics;
 pub mod status;
 pub mod tlsa;
+pub mod verify;
 
 /// What a command has to say; printing it is the caller's.
 #[derive(Debug, Clone, PartialEq)]

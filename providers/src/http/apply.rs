@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 const ROUNDS: u32 = 5;
 /// Reads on their way at once. Our choice: polite.
 const READS_AT_ONCE: usize = 8;
-/// Pause before a second look at what was written: some hosts show it a moment later.
+/// First pause before another look at what was written: some hosts show it a moment later (`list.settle`).
 const SECOND_LOOK: Duration = Duration::from_millis(400);
 
 /// What is left to do at one name and type.
@@ -50,8 +50,15 @@ impl Engine {
         let (mut writes, mut last, mut kind) = (0, None, Kind::Read);
         for round in 0..=ROUNDS {
             let mut seen = self.look(zone, changes, kind, until).await.map_err(|e| unsettled(e, writes))?;
-            if round > 0 && last.is_none() && !self.todos(zone, changes, &seen).is_empty() {
-                sleep(SECOND_LOOK).await;
+            let settled = Instant::now() + self.spec.list.settle;
+            let mut pause = SECOND_LOOK;
+            // Accepted and not there: written over by somebody, or not shown yet.
+            while round > 0 && last.is_none() && Instant::now() + pause < settled {
+                if self.todos(zone, changes, &seen).is_empty() {
+                    break;
+                }
+                sleep(pause).await;
+                pause = pause * 3 / 2;
                 seen = self.look(zone, changes, kind, until).await.map_err(|e| unsettled(e, writes))?;
             }
             let todos = self.todos(zone, changes, &seen);
@@ -147,7 +154,7 @@ impl Engine {
         // RFC 2181 §5.2: one TTL per RRset, and it is not ours to change.
         let ttl = match standing.entries.first() {
             Some(entry) => entry.ttl,
-            None => change.ttl.max(zone.min_ttl).min(self.spec.ttl.max),
+            None => self.spec.ttl.nearest(change.ttl, zone.min_ttl),
         };
         Some(Todo { change, standing, add, gone, kept, ttl })
     }

@@ -60,6 +60,17 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// A text without what this request's headers carried: a peer may send it back.
+    pub(super) fn redact(&self, text: &str) -> String {
+        let public =
+            |name: &str| name.eq_ignore_ascii_case("accept") || name.eq_ignore_ascii_case("content-type");
+        let values = self.headers.iter().filter(|(name, _)| !public(name)).map(|(_, value)| value.as_str());
+        let parts = values.flat_map(|value| [value].into_iter().chain(value.split(' ')));
+        parts
+            .filter(|part| part.len() >= 8)
+            .fold(text.to_owned(), |text, part| text.replace(part, "[secret]"))
+    }
+
     /// "GET /zones": never the query, which may hold a secret.
     pub(super) fn shown(&self) -> String {
         format!("{} {}", self.method, self.url.path())

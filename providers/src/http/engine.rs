@@ -263,7 +263,8 @@ impl Engine {
         let scope = with_reply(&Scope::default(), reply);
         let says = self.spec.says.as_ref().and_then(|says| says.lookup(&scope));
         let says = says.map(|value| value.to_string()).filter(|text| !text.is_empty());
-        let words = quoted(&says.unwrap_or_else(|| reply.text.clone()), &self.secrets);
+        let words = request.redact(&says.unwrap_or_else(|| reply.text.clone()));
+        let words = quoted(&words, &self.secrets);
         let words = if words.is_empty() { " without a word".to_owned() } else { format!(": “{words}”") };
         let shown = self.secrets.redact(&request.shown());
         let mut message = format!("{}: {shown} answered {}{words}", self.label, reply.status);
@@ -290,7 +291,7 @@ impl Engine {
 
     fn unreadable(&self, request: &Request, reply: &Reply) -> Error {
         let shown = self.secrets.redact(&request.shown());
-        let words = quoted(&reply.text, &self.secrets);
+        let words = quoted(&request.redact(&reply.text), &self.secrets);
         let message =
             format!("{}: {shown} answered {} with what is no answer: “{words}”", self.label, reply.status);
         Error::new(Class::Internal, message).hint("check the address: is this the interface itself?")

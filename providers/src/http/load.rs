@@ -13,6 +13,7 @@ use super::yaml::{self, Node, Problem, Yaml};
 use crate::Atomicity;
 use hickory_proto::rr::RecordType;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Largest file, octets: ten times the longest of the catalog.
 pub(super) const LARGEST: usize = 128 * 1024;
@@ -334,6 +335,7 @@ fn list(node: &Node, types: &[String], reading: &mut Reading<'_>) -> Option<List
         "skip",
         "refuse",
         "alias",
+        "settle",
     ];
     let keys = both(&both(STEP, PAGES), &own);
     let fields = reading.fields(node, "`list`", &keys);
@@ -354,6 +356,7 @@ fn list(node: &Node, types: &[String], reading: &mut Reading<'_>) -> Option<List
     let ttl = fields.need("ttl", "`list`", reading).and_then(|node| reading.expression(node, &of_record));
     let value = fields.need("value", "`list`", reading);
     let value = value.map(|node| by_type(node, types, &of_record, reading)).unwrap_or_default();
+    let settle = fields.get("settle").and_then(|node| reading.number(node, 1, 60)).unwrap_or(1);
     let relative = match fields.get("name_form") {
         Some(node) => reading.choice(node, &[("relative", true), ("fqdn", false)])?,
         None => false,
@@ -380,6 +383,7 @@ fn list(node: &Node, types: &[String], reading: &mut Reading<'_>) -> Option<List
         etag,
         disabled,
         skip,
+        settle: Duration::from_secs(settle.unsigned_abs()),
         refuse,
         alias,
     })
@@ -433,6 +437,7 @@ fn probe(node: &Node, reading: &mut Reading<'_>) -> Option<Probe> {
 impl Default for TtlRules {
     fn default() -> Self {
         // RFC 2181 §8
-        TtlRules { min: 0, max: i32::MAX.unsigned_abs(), default: None, per_zone: false, min_of_zone: None }
+        let (min, max) = (0, i32::MAX.unsigned_abs());
+        TtlRules { min, max, allowed: vec![], default: None, per_zone: false, min_of_zone: None }
     }
 }

@@ -73,6 +73,7 @@ impl Engine {
             let mut inside = scope.clone();
             inside.set("page", page);
             inside.set("cursor", cursor.clone());
+            inside.set("offset", found.len());
             let answer = self.step(&pages.step, &inside, url.as_ref(), call).await?;
             if answer.verdict == Verdict::Failed(Class::NotFound) {
                 return Ok(found);

@@ -34,12 +34,14 @@ pub(super) fn build(
             target
         }
     };
+    let (content_type, payload) = payload(http, step, scope, shared)?;
+    let signable = scope.with("payload", String::from_utf8_lossy(&payload).into_owned());
     let mut headers = common(&http.headers)?;
-    for (name, value) in own(&step.headers)? {
+    let own_headers = step.headers.as_ref().map(|template| template.pairs(&signable)).transpose()?;
+    for (name, value) in own_headers.unwrap_or_default() {
         headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
         headers.push((name, value));
     }
-    let (content_type, payload) = payload(http, step, scope, shared)?;
     Ok(Request { method: step.method, url: target, headers, content_type, payload })
 }
 

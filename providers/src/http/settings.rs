@@ -72,7 +72,7 @@ pub(super) fn fields(node: &Node, reading: &mut Reading<'_>) -> Vec<Field> {
 pub(super) fn ttl(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<TtlRules> {
     let mut rules = TtlRules::default();
     let Some(node) = node else { return Some(rules) };
-    let fields = reading.fields(node, "`ttl`", &["min", "max", "default", "per"]);
+    let fields = reading.fields(node, "`ttl`", &["min", "max", "default", "per", "allowed"]);
     let most = i64::from(rules.max);
     let number = |name: &str, reading: &mut Reading<'_>| {
         let node = fields.get(name)?;
@@ -86,6 +86,16 @@ pub(super) fn ttl(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<TtlR
         }
         Some(_) => rules.min = number("min", reading).unwrap_or_default(),
         None => {}
+    }
+    if let Some(node) = fields.get("allowed") {
+        match &node.value {
+            Yaml::List(items) => {
+                let numbers = items.iter().filter_map(|item| reading.number(item, 0, most));
+                rules.allowed = numbers.filter_map(|number| u32::try_from(number).ok()).collect();
+                rules.allowed.sort_unstable();
+            }
+            _ => reading.say(node.at, "a list of TTLs is wanted here"),
+        }
     }
     if let Some(node) = fields.get("per") {
         rules.per_zone = reading.choice(node, &[("zone", true), ("record", false)])?;

@@ -119,6 +119,15 @@ pub struct Field {
     pub doc: Option<String>,
 }
 
+impl TtlRules {
+    /// The TTL to ask for instead of `wanted` in a zone whose smallest is `least`, seconds.
+    pub(super) fn nearest(&self, wanted: u32, least: u32) -> u32 {
+        let bounded = wanted.max(least).min(self.max);
+        let next = self.allowed.iter().find(|allowed| **allowed >= bounded);
+        *next.or(self.allowed.last()).unwrap_or(&bounded)
+    }
+}
+
 /// How an interface sees DNS data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Semantics {
@@ -137,6 +146,8 @@ pub struct TtlRules {
     pub min: u32,
     /// Largest accepted.
     pub max: u32,
+    /// The only ones it accepts, ascending; empty: all between.
+    pub allowed: Vec<u32>,
     /// What the host takes for usual.
     pub default: Option<u32>,
     /// Records have no TTL of their own; that of the zone rules.
@@ -279,6 +290,8 @@ pub(super) struct ListStep {
     pub(super) etag: Option<Expression>,
     pub(super) disabled: Option<Expression>,
     pub(super) skip: Option<Expression>,
+    /// How long a write may take to show in the list.
+    pub(super) settle: Duration,
     pub(super) refuse: Option<Expression>,
     pub(super) alias: Option<Expression>,
 }
@@ -338,4 +351,18 @@ impl Verdict {
         ("rejected", Verdict::Failed(crate::Class::Rejected)),
         ("unsupported", Verdict::Failed(crate::Class::Unsupported)),
     ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TtlRules;
+
+    #[test]
+    fn a_ttl_is_moved_to_the_nearest_that_the_host_accepts() {
+        let rules = TtlRules { min: 60, max: 3600, ..TtlRules::default() };
+        assert_eq!([1, 60, 90, 9999].map(|ttl| rules.nearest(ttl, rules.min)), [60, 60, 90, 3600]);
+        assert_eq!(rules.nearest(60, 300), 300, "of this zone");
+        let rules = TtlRules { allowed: vec![300, 900], ..TtlRules::default() };
+        assert_eq!([1, 300, 301, 9999].map(|ttl| rules.nearest(ttl, rules.min)), [300, 300, 900, 900]);
+    }
 }

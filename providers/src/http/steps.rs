@@ -61,10 +61,10 @@ pub(super) fn request(
     let after = both(scope, REPLY);
     let batch = fields.get("batch").and_then(|node| reading.number(node, 2, 1000));
     let save = fields.get("save").map(|node| save(node, &after, reading)).unwrap_or_default();
-    let template = |name: &str, reading: &mut Reading<'_>| {
-        fields.get(name).map(|node| reading.template(node, Escape::None, scope))
-    };
-    let (query, headers) = (template("query", reading), template("headers", reading));
+    let mut template =
+        |name: &str, scope: &[&str]| fields.get(name).map(|node| reading.template(node, Escape::None, scope));
+    let query = template("query", scope);
+    let headers = template("headers", &both(scope, &["payload"]));
     let missing_is_empty = match fields.get("missing") {
         Some(node) => reading.choice(node, &[("empty", true)]).unwrap_or_default(),
         None => false,
@@ -143,7 +143,7 @@ pub(super) fn pages(
     scope: &[&str],
     reading: &mut Reading<'_>,
 ) -> Option<Pages> {
-    let inside = both(scope, &["page", "cursor"]);
+    let inside = both(scope, &["page", "cursor", "offset"]);
     let after = both(&inside, REPLY);
     let step = request(fields, what, &inside, reading);
     let items = fields.need("items", what, reading).and_then(|node| reading.expression(node, &after));

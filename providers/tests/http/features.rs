@@ -445,3 +445,107 @@ remove: {post: /r}
     assert_eq!(error.class, Class::Internal, "{error}");
     assert!(error.message.contains("too many steps"), "{error}");
 }
+
+#[tokio::test]
+async fn a_google_service_account_logs_in_with_an_assertion_it_signed() {
+    let body = r#"
+http: {base: "{{ config.url }}", headers: {Authorization: "Bearer {{ session.token }}"}}
+login:
+  post: /token
+  form: {assertion: "{{ config.key | fromjson | google_jwt('https://scope.example', now) }}"}
+  save: {token: body.access_token}
+zone: {list: {get: /zones, items: body}, zone: {name: "{{ item }}"}}
+list: {get: /r, items: body, ttl: "60", value: "{{ item }}"}
+add: {post: /r}
+remove: {post: /r}
+"#;
+    let openssl = |arguments: &[&str]| {
+        let output = std::process::Command::new("openssl").args(arguments).output().expect("openssl");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let pem = openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
+    let file = json!({"private_key": pem, "private_key_id": "id1", "client_email": "me@p.example", "token_uri": "https://t.example"});
+    let web = Web::start(|asked, _| match asked.line().as_str() {
+        "POST /token" => Told::json(200, json!({"access_token": "t0ken-t0ken"})),
+        "GET /zones" => Told::json(200, json!(["example.test"])),
+        _ if asked.header("authorization") == Some("Bearer t0ken-t0ken") => Told::json(200, json!([])),
+        _ => Told::text(401, ""),
+    });
+    let provider = feature(body, &web, &[("key", &file.to_string())]);
+    assert_eq!(standing(&provider, CHALLENGE, TXT).await.1.len(), 0);
+
+    let form = web.asked()[0].body.clone();
+    let parts: Vec<&str> = form.strip_prefix("assertion=").unwrap().split('.').collect();
+    let decode = |part: &str| data_encoding::BASE64URL_NOPAD.decode(part.as_bytes()).unwrap();
+    let json = |part: &str| serde_json::from_slice::<Value>(&decode(part)).unwrap();
+    assert_eq!(json(parts[0]), json!({"alg": "RS256", "typ": "JWT", "kid": "id1"}));
+    let claims = json(parts[1]);
+    assert_eq!((&claims["iss"], &claims["aud"]), (&json!("me@p.example"), &json!("https://t.example")));
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 3600);
+    let key = rustls_pki_types::pem::PemObject::from_pem_slice(pem.as_bytes()).unwrap();
+    let rustls_pki_types::PrivateKeyDer::Pkcs8(key) = key else { panic!("PKCS#8") };
+    let pair = ring::signature::RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap();
+    let public = ring::signature::UnparsedPublicKey::new(
+        &ring::signature::RSA_PKCS1_2048_8192_SHA256,
+        ring::signature::KeyPair::public_key(&pair).as_ref(),
+    );
+    public.verify(format!("{}.{}", parts[0], parts[1]).as_bytes(), &decode(parts[2])).unwrap();
+}
+
+#[tokio::test]
+async fn a_login_may_sign_its_body_and_a_list_may_be_slow_and_counted_by_offset() {
+    let body = r#"
+http: {base: "{{ config.url }}"}
+ttl: {allowed: [300, 600, 3600]}
+login:
+  post: /auth
+  json: {user: "{{ config.user }}"}
+  headers: {Signature: "{{ payload | hmac_sha256(config.key) | hex }}"}
+  save: {token: body.token}
+zone: {list: {get: /zones, items: body}, zone: {name: "{{ item }}"}}
+list:
+  get: /r
+  query: {from: "{{ offset }}"}
+  items: body.rows
+  more: body.rows
+  settle: 5
+  ttl: item.ttl
+  value: "{{ item.v }}"
+  id: item.id
+add: {post: /r, json: {v: "{{ value }}", ttl: "{{ ttl }}"}}
+remove: {delete: "/r/{{ id }}"}
+"#;
+    let looks = AtomicUsize::new(0);
+    let web = Web::start(move |asked, _| match asked.line().as_str() {
+        "POST /auth" => {
+            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"s3cret-k3y");
+            let signature = ring::hmac::sign(&key, asked.body.as_bytes());
+            assert_eq!(
+                asked.header("signature"),
+                Some(data_encoding::HEXLOWER.encode(signature.as_ref()).as_str())
+            );
+            Told::json(200, json!({"token": "t"}))
+        }
+        "GET /zones" => Told::json(200, json!(["example.test"])),
+        "GET /r?from=0" => match looks.fetch_add(1, Ordering::SeqCst) {
+            // The first look, and two that come before the host shows what it took.
+            0..3 => Told::json(
+                200,
+                json!({"rows": [{"v": "a", "ttl": 600, "id": 1}, {"v": "b", "ttl": 600, "id": 2}]}),
+            ),
+            _ => Told::json(
+                200,
+                json!({"rows": [{"v": "a", "ttl": 600, "id": 1}, {"v": "ours", "ttl": 600, "id": 3}]}),
+            ),
+        },
+        "GET /r?from=2" => Told::json(200, json!({"rows": []})),
+        "POST /r" => Told::text(200, ""),
+        other => Told::text(404, other),
+    });
+    let provider = feature(body, &web, &[("user", "me"), ("key", "s3cret-k3y")]);
+    let applied = provider.apply(&zone(), &[change(CHALLENGE, &[txt("ours")], &[])]).await.unwrap();
+    assert_eq!(applied, Applied { writes: 1 }, "not written twice");
+    let other = Spec::parse(&format!("{HEAD}{body}"), "t").unwrap().ttl;
+    assert_eq!(other.allowed, [300, 600, 3600]);
+}

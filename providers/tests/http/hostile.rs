@@ -249,6 +249,22 @@ async fn secrets_are_in_no_error_and_no_debug_output() {
 }
 
 #[tokio::test]
+async fn what_a_request_carried_in_its_headers_is_not_repeated() {
+    let text = include_str!("../../catalog/powerdns.yaml").replace(
+        "{X-API-Key: \"{{ config.api_key }}\"}",
+        "{Authorization: \"Basic {{ ('me:' ~ config.api_key) | b64 }}\"}",
+    );
+    let spec = Arc::new(Spec::parse(&text, "t.yaml").unwrap());
+    let web = Web::start(|asked, _| {
+        Told::text(401, &format!("denied: {}", asked.header("authorization").unwrap()))
+    });
+    let provider = provider(spec, &[("url", &web.url()), ("api_key", "s3cret-k3y")], options());
+    let error = provider.list(&zone(), &name(CHALLENGE), TXT).await.unwrap_err();
+    assert_eq!(web.asked()[0].header("authorization"), Some("Basic bWU6czNjcmV0LWszeQ=="));
+    assert!(error.message.contains("“denied: [secret]”"), "{error}");
+}
+
+#[tokio::test]
 async fn secrets_travel_encrypted_or_stay_at_home() {
     let spec = Catalog::builtin().unwrap().get("powerdns").unwrap().clone();
     let with = |url: &str, adjust: fn(&mut Options)| {

@@ -17,7 +17,7 @@ pub use judge::judge;
 pub use ledger::{Ledger, judge_ledger};
 pub use matching::{Mismatch, considered, matching};
 pub use record::{Tlsa, Unusable};
-pub use survey::{AtServer, Found, HostView, Mail, Probe, Seen, Survey, Trust};
+pub use survey::{AtServer, Found, HostView, Mail, Probe, Seen, Survey, Trust, Verified};
 pub use verdict::{Outcome, Verdict, verdicts};
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What was seen from outside: DNS as a resolver and as every authoritative server tells it, and what endpoints present.
 
+use super::finding::{Finding, Severity};
 use super::record::Tlsa;
 use crate::model::endpoint::{Ask, Endpoint, Failure};
 use jiff::Timestamp;
@@ -135,4 +136,22 @@ pub struct Survey {
     pub mail: Option<Mail>,
     /// Its hosts, those of the lowest preference first.
     pub hosts: Vec<HostView>,
+}
+
+/// A survey and what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The certificate of zones.yaml that it belongs to.
+    pub certificate: Option<String>,
+    /// What was seen.
+    pub survey: Survey,
+    /// What is wrong, the worst first.
+    pub findings: Vec<Finding>,
+}
+
+impl Verified {
+    /// The worst of the findings.
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.iter().map(|finding| finding.severity).max()
+    }
 }
