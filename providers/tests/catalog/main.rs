@@ -4,6 +4,7 @@
 mod case;
 mod drive;
 mod files;
+mod models;
 mod table;
 mod tree;
 mod wire;
