@@ -5,6 +5,7 @@ mod case;
 mod drive;
 mod files;
 mod models;
+mod signature;
 mod table;
 mod tree;
 mod wire;

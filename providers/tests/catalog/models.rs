@@ -13,6 +13,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 /// Host, its description, and the part of our paths that prism does not want.
@@ -40,10 +41,7 @@ impl Drop for Running {
 impl Running {
     /// Starts it on a free port of loopback; `arguments` hold "PORT".
     async fn start(program: &Path, arguments: &[&str]) -> Running {
-        let port = {
-            let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-            free.local_addr().expect("an address").port().to_string()
-        };
+        let port = free_port().to_string();
         let arguments = arguments.iter().map(|word| if *word == "PORT" { port.as_str() } else { word });
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -57,6 +55,16 @@ impl Running {
         }
         panic!("{} does not listen after 30 s", program.display());
     }
+}
+
+/// A free port below those that the system gives to the fakes (32768 and up), so that none of them takes it meanwhile.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let offset = u16::try_from(std::process::id() % 1_000).expect("small") * 10;
+    (0..100)
+        .map(|_| 20_000 + (offset + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 /// The program of that name on the path.
