@@ -11,6 +11,9 @@ use crate::report;
 pub(super) struct Args {
     /// Certificates of zones.yaml; all when none is named
     certificates: Vec<String>,
+    /// Print metrics for Prometheus (the text format of its node exporter's textfile collector)
+    #[arg(long)]
+    prometheus: bool,
 }
 
 pub(super) async fn run(global: &Global, args: &Args) -> Result<Finish> {
@@ -21,5 +24,9 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<Finish> {
     for certificate in chosen {
         facts.push(flow::status::facts(&world, certificate).await?);
     }
-    Ok(Finish::ok(report::status::status(&facts, world.clock.now())))
+    let mut output = report::status::status(&facts, world.clock.now());
+    if args.prometheus {
+        output.text = report::metrics::text(&facts);
+    }
+    Ok(Finish::ok(output))
 }

@@ -24,7 +24,12 @@ pub(super) fn certificate(
     let endpoints = endpoints(spec.endpoints.as_ref(), &owners, sink);
     let before = spec.renew.as_ref().and_then(|renew| renew.before.as_ref());
     let renew = optional(before, |at| duration_in(at, &defaults::RENEW_RANGE, sink).map(Renew::Before));
-    let rotate = rotation::rotate(spec.rotate.as_ref(), keys.as_ref(), sink);
+    let basis = rotation::Basis {
+        keys: keys.as_ref(),
+        pinned: spec.tlsa.as_ref().is_some_and(|list| !list.is_empty()),
+        endpoints: endpoints.as_ref(),
+    };
+    let rotate = rotation::rotate(spec.rotate.as_ref(), &basis, sink);
     let policy = rotation::policy(spec.rotation.as_ref(), context.policy, sink);
     let key_is_here = !matches!(&keys, Some(Keys::Own { active: ActiveKey::Csr(_), .. }));
     let deploy = deploy(name, spec.deploy.as_ref(), key_is_here, context.folder, sink);

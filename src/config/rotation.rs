@@ -4,17 +4,20 @@ use super::problem::Sink;
 use super::read::{At, PeriodText};
 use super::resolve::{checked, duration_in, optional};
 use super::{defaults, servers, spec};
-use crate::model::desired::{Keys, Rotate};
+use crate::model::desired::{Endpoints, Keys, Rotate};
 use crate::model::policy::Policy;
 use jiff::SignedDuration;
 use std::ops::RangeInclusive;
 
-/// `manual` when nothing is said. With keys of the administrator's own there must be one to rotate to.
-pub(super) fn rotate(
-    spec: Option<&At<spec::Rotate>>,
-    keys: Option<&Keys>,
-    sink: &mut Sink,
-) -> Option<Rotate> {
+/// What a rotation needs of the rest of a certificate.
+pub(super) struct Basis<'a> {
+    pub(super) keys: Option<&'a Keys>,
+    pub(super) pinned: bool,
+    pub(super) endpoints: Option<&'a Endpoints>,
+}
+
+/// `manual` when nothing is said. What would be refused on its day is refused now.
+pub(super) fn rotate(spec: Option<&At<spec::Rotate>>, basis: &Basis<'_>, sink: &mut Sink) -> Option<Rotate> {
     let Some(At { value, place }) = spec else { return Some(Rotate::Manual) };
     let rotate = match value {
         spec::Rotate::Manual => return Some(Rotate::Manual),
@@ -25,12 +28,21 @@ pub(super) fn rotate(
         }
         spec::Rotate::Renewals(at) => Rotate::Renewals(number(at, &defaults::RENEWALS_RANGE, "", sink)?),
     };
-    if let Some(Keys::Own { backup: None, .. }) = keys {
-        let hint = "give a `backup:` key, or write `rotate: manual`";
-        sink.say_with(place, "there is no backup key to rotate to", hint);
-        return None;
-    }
-    Some(rotate)
+    let (why, hint) = match basis {
+        Basis { keys: Some(Keys::Own { backup: None, .. }), .. } => {
+            ("there is no backup key to rotate to", "give a `backup:` key, or write `rotate: manual`")
+        }
+        Basis { pinned: false, .. } => {
+            ("has no effect without `tlsa`", "list the TLSA records to keep, or drop this line")
+        }
+        Basis { endpoints: Some(Endpoints::Unchecked), .. } => (
+            "needs endpoints to look at: a key is retired when nobody presents it any more",
+            "list `endpoints:`, or write `rotate: manual`",
+        ),
+        _ => return Some(rotate),
+    };
+    sink.say_with(place, why, hint);
+    None
 }
 
 /// The waiting rule: what `rotation` says, the rest from `otherwise`.

@@ -1,6 +1,7 @@
 //! The DNSKEY and DS RRsets between the trust anchor and a zone, each fetched once, many at a time.
 
 use super::recursive::Recursive;
+use super::signature;
 use super::transport::Asked;
 use super::uncached;
 use bytes::Bytes;
@@ -8,9 +9,10 @@ use domain::base::iana::Rtype;
 use domain::base::{Message as WireMessage, ToName};
 use domain::net::client::request::{ComposeRequest, Error, GetResponse, RequestMessage, SendRequest};
 use futures_util::future::join_all;
-use hickory_proto::dnssec::rdata::DNSSECRData;
+use hickory_proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS};
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData, RecordType};
+use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
@@ -61,12 +63,33 @@ impl Chain {
         causes.next()
     }
 
+    /// What is wrong with the chain to `name`, as far as can be told without checking signatures: dates, and DS records
+    /// that fit no key.
+    pub(super) fn fault(&self, name: &Name, now: Timestamp) -> Option<String> {
+        ancestry(name).iter().find_map(|zone| {
+            let keys = self.fetched(zone, RecordType::DNSKEY)?;
+            let delegation = self.fetched(zone, RecordType::DS);
+            let late = |message: &Message| {
+                signature::out_of_date(message, now).map(|why| format!("{why} in `{}`", zone.to_ascii()))
+            };
+            delegation
+                .as_ref()
+                .and_then(late)
+                .or_else(|| late(&keys))
+                .or_else(|| misfit(zone, &delegation?, &keys))
+        })
+    }
+
+    fn fetched(&self, name: &Name, rtype: RecordType) -> Option<Message> {
+        let cell = lock(&self.0.fetched).get(&(name.clone(), rtype)).cloned()?;
+        Message::from_vec(cell.get()?.as_ref().ok()?).ok()
+    }
+
     /// Where the chain to `name` ends for lack of a DS: the lowest name that the validator looked at.
     pub(super) fn end(&self, name: &Name) -> Option<Name> {
         let walked = lock(&self.0.walked);
         let end = walked.iter().filter(|at| at.zone_of(name)).max_by_key(|at| at.num_labels()).cloned()?;
-        let cell = lock(&self.0.fetched).get(&(end.clone(), RecordType::DS)).cloned()?;
-        let message = Message::from_vec(cell.get()?.as_ref().ok()?).ok()?;
+        let message = self.fetched(&end, RecordType::DS)?;
         denies_ds(&message, RecordType::DS).then_some(end)
     }
 
@@ -87,6 +110,26 @@ impl Chain {
 /// The name and everything above it.
 fn ancestry(name: &Name) -> Vec<Name> {
     (0..=usize::from(name.num_labels())).map(|labels| name.trim_to(labels).to_lowercase()).collect()
+}
+
+/// A DS that no key of the zone fits; digests that we cannot compute are given the benefit of the doubt.
+fn misfit(zone: &Name, delegation: &Message, keys: &Message) -> Option<String> {
+    let all: Vec<DS> = data(delegation)
+        .filter_map(|d| if let DNSSECRData::DS(ds) = d { Some(ds.clone()) } else { None })
+        .collect();
+    let keys: Vec<DNSKEY> = data(keys)
+        .filter_map(|d| if let DNSSECRData::DNSKEY(key) = d { Some(key.clone()) } else { None })
+        .collect();
+    let fits = |ds: &DS| keys.iter().any(|key| ds.covers(zone, key).unwrap_or(true));
+    (!all.is_empty() && !all.iter().any(fits))
+        .then(|| format!("no DS of `{}` at its parent matches a DNSKEY of the zone", zone.to_ascii()))
+}
+
+fn data(message: &Message) -> impl Iterator<Item = &DNSSECRData> {
+    message.answers.iter().filter_map(|record| match &record.data {
+        RData::DNSSEC(data) => Some(data),
+        _ => None,
+    })
 }
 
 fn denies_ds(message: &Message, rtype: RecordType) -> bool {

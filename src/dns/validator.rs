@@ -113,14 +113,22 @@ impl Era {
                 })
             }
             ValidationState::Indeterminate => Security::Insecure("no trust anchor covers it".into()),
-            ValidationState::Bogus => Security::Bogus(
-                signature::out_of_date(&reply.message, now)
-                    .or_else(|| owners(name, reply).iter().find_map(|name| self.chain.trouble(name)))
-                    .or_else(|| signature::missing(&reply.message))
-                    .or(detail)
-                    .unwrap_or_else(|| "the chain of trust is broken".into()),
-            ),
+            ValidationState::Bogus => Security::Bogus(self.fault(name, reply, now).unwrap_or_else(|| {
+                let detail = detail.map_or(String::new(), |detail| format!(" ({detail})"));
+                format!("no chain of trust from the trust anchor bears it out{detail}")
+            })),
         }
+    }
+}
+
+impl Era {
+    /// The validator says little more than "bogus"; the person who has to mend it wants to know where.
+    fn fault(&self, name: &Name, reply: &Reply, now: jiff::Timestamp) -> Option<String> {
+        let owners = owners(name, reply);
+        signature::out_of_date(&reply.message, now)
+            .or_else(|| owners.iter().find_map(|name| self.chain.trouble(name)))
+            .or_else(|| owners.iter().find_map(|name| self.chain.fault(name, now)))
+            .or_else(|| signature::missing(&reply.message))
     }
 }
 

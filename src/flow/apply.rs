@@ -36,6 +36,10 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(20);
 pub async fn apply(world: &World, certificates: &[&Certificate], options: Options) -> Vec<Report> {
     let before = world.memory();
     let reports = join_all(certificates.iter().map(|wanted| one(world, wanted, options))).await;
+    for report in &reports {
+        let now = world.clock.now();
+        world.remember(|memory| memory.note_run(&report.certificate, &report.outcome, now));
+    }
     let mut after = world.memory();
     after.tidy(world.clock.now());
     if after != before
@@ -134,6 +138,8 @@ pub(super) struct Seen {
     pub(super) located: Vec<Located>,
     /// How long this run may still wait without being asked to.
     patience: SignedDuration,
+    /// A server was told to reload in this run.
+    reloaded: bool,
 }
 
 async fn act(
@@ -194,17 +200,17 @@ async fn act(
         Step::Wait(until, why) if options.wait || seen.grants(*until, world) => {
             working.sleep_until(world, *until, why).await;
         }
-        Step::Hold(until, refusal) if options.wait => {
+        Step::Hold(until, refusal) if options.wait || (seen.reloaded && seen.grants(*until, world)) => {
             working.sleep_until(world, *until, &refusal.cause).await
         }
         Step::Wait(until, why) => return Ok(Some(Outcome::Waits(*until, why.clone()))),
         Step::Hold(until, refusal) => {
-            let earliest = format!("it may succeed from {} on", minute(*until));
-            return Err(refused(refusal.clone()).hint(earliest));
+            return Err(held(*until, refusal.clone(), world.clock.now()));
         }
         Step::Refuse(refusal) => return Err(refused(refusal.clone())),
         Step::Nothing(until) => return Ok(Some(Outcome::Done(*until))),
     }
+    seen.reloaded |= matches!(step, Step::Reload(_));
     seen.observed.after(&step);
     Ok(None)
 }
@@ -293,6 +299,15 @@ async fn clean_up(world: &World, working: &mut Working<'_>) -> Result<()> {
         working.changed(format!("{removed} TXT record(s) of an earlier run removed"));
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// A refusal that time heals; that something is looked at again in a moment goes without saying.
+pub(super) fn held(until: Timestamp, refusal: Refusal, now: Timestamp) -> Error {
+    let e = refused(refusal);
+    if until.duration_since(now) < SignedDuration::from_secs(10) {
+        return e;
+    }
+    e.hint(format!("it may succeed from {} on", minute(until)))
 }
 
 pub(super) fn refused(refusal: Refusal) -> Error {

@@ -1,10 +1,12 @@
 //! `rotate --gone HOST`: an instance that will never come back must not hold a rotation up.
 
 use crate::clock::minute;
+use crate::dns::Security;
 use crate::error::{Error, Kind, Result};
 use crate::flow::world::World;
 use crate::model::desired::{Certificate, Endpoints};
 use crate::model::rotation::GoneHost;
+use hickory_proto::rr::{Name, RecordType};
 use jiff::SignedDuration;
 
 /// Caches may send mail to an address for so long after it left its RRset, when its TTL was not seen: a day, the largest
@@ -30,7 +32,7 @@ pub async fn note(world: &World, wanted: &Certificate, host: &str) -> Result<()>
             ),
         ));
     }
-    if world.reads.addresses(&host).await.is_ok() {
+    if has_address(world, &host).await? {
         return Err(Error::new(Kind::Refused, action, "its name still has addresses: senders connect to it")
             .remains("Nothing was changed.")
             .hint("remove its address records (and its MX record) first"));
@@ -45,4 +47,19 @@ pub async fn note(world: &World, wanted: &Certificate, host: &str) -> Result<()>
     document.gone.push(GoneHost { host, from });
     document.written = document.written.max(Some(now));
     world.store.put(&wanted.name, &document).await
+}
+
+/// Whether senders still find an address. A validated "no" counts, and an insecure one: nobody validates there.
+async fn has_address(world: &World, host: &str) -> Result<bool> {
+    let Ok(name) = Name::from_ascii(format!("{host}.")) else { return Ok(false) };
+    for rtype in [RecordType::A, RecordType::AAAA] {
+        let found = world.reads.lookup(&name, rtype).await?;
+        if let Security::Bogus(why) = &found.security {
+            return Err(Error::new(Kind::Remote, format!("look up {rtype} of {host}"), why));
+        }
+        if !found.records.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

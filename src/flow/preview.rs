@@ -147,7 +147,7 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
             }
             Step::Abort | Step::Forget(..) => return Ok(()),
             Step::Hold(until, refusal) => {
-                return Err(apply::refused(refusal).hint(format!("it may succeed from {} on", minute(until))));
+                return Err(apply::held(until, refusal, world.clock.now()));
             }
             Step::Wait(until, why) => {
                 preview.changes.push(format!("… nothing before {}: {why}", minute(until)));

@@ -4,9 +4,11 @@ use crate::error::Result;
 use crate::flow::world::World;
 use crate::flow::{apply, deploy, keys};
 use crate::model::desired::Certificate;
-use crate::model::document::Document;
-use crate::model::outcome::Facts;
-use crate::model::plan::{Observed, OwnerView, Wanted, plan};
+use crate::model::document::{Document, PinRecord};
+use crate::model::outcome::{Facts, PinFacts};
+use crate::model::plan::{Observed, OwnerView, Wanted, plan, ripe_time, rotation_due};
+use crate::model::renewal;
+use crate::model::ripeness::ripe_at;
 
 /// Reads the document; asks nobody.
 pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
@@ -18,19 +20,41 @@ pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
         Err(e) => (None, Some(e)),
     };
     let lost = keys::files_lost(world, certificate, &document).await?;
-    let next = keys.as_ref().map(|keys| {
-        let wanted = apply::wanted(world, certificate, keys, None);
-        plan(&wanted, &document, live, &as_recorded(&wanted, &document, lost), world.clock.now())
+    let wanted = keys.as_ref().map(|keys| apply::wanted(world, certificate, keys, None));
+    let next = wanted.as_ref().map(|wanted| {
+        plan(wanted, &document, live, &as_recorded(wanted, &document, lost), world.clock.now())
     });
+    let backup = wanted.as_ref().and_then(|wanted| Some((wanted, wanted.backup?)));
     Ok(Facts {
         certificate: certificate.name.clone(),
         names: certificate.names.clone(),
+        pins: pins(certificate, keys.as_ref(), &document),
+        backup_ripe: backup
+            .filter(|(wanted, _)| !wanted.owners.is_empty())
+            .and_then(|(wanted, backup)| ripe_time(wanted, &document, backup)),
+        renewal_due: document.installed.as_ref().map(|installed| renewal::due(installed, certificate.renew)),
+        rotation_due: wanted.as_ref().and_then(|wanted| rotation_due(wanted, &document)),
+        last_run: world.memory().runs.get(&certificate.name).cloned(),
         keys: keys.map(|k| (k.active, k.backup)),
         next,
         live: world.store.live_path(&certificate.name),
         document,
         trouble,
     })
+}
+
+fn pins(certificate: &Certificate, keys: Option<&keys::WantedKeys>, document: &Document) -> Vec<PinFacts> {
+    let role = |spki| match keys {
+        Some(keys) if keys.active == spki => "active",
+        Some(keys) if keys.backup == Some(spki) => "backup",
+        _ => "former",
+    };
+    let facts = |record: &PinRecord| PinFacts {
+        record: record.clone(),
+        role: role(record.spki),
+        ripe: ripe_at(document, &record.owner, record.spki, &certificate.policy),
+    };
+    document.pins.iter().map(facts).collect()
 }
 
 /// Nobody is asked: the pins are taken to be where they were last seen.

@@ -22,7 +22,7 @@ pub fn learn(
 ) -> bool {
     let before = document.clone();
     for (owner, view) in views {
-        let history = history(document, owner, view.asked_at.unwrap_or(now));
+        let history = history(document, owner, view, now);
         serials(history, view);
         ttls(history, view, wanted, now);
         stop_clocks(document, owner, view, wanted);
@@ -30,17 +30,31 @@ pub fn learn(
     *document != before
 }
 
-fn history<'a>(document: &'a mut Document, owner: &str, since: Timestamp) -> &'a mut OwnerHistory {
+/// The owner's history. Behind another alias stands another RRset: what is known of the former one says nothing of it, and
+/// caches may follow the former alias for its TTL (RFC 7671 §6).
+fn history<'a>(
+    document: &'a mut Document,
+    owner: &str,
+    view: &mut OwnerView,
+    now: Timestamp,
+) -> &'a mut OwnerHistory {
     let at = document.history.iter().position(|h| h.owner == owner).unwrap_or_else(|| {
         document.history.push(OwnerHistory {
             owner: owner.to_owned(),
-            since,
+            since: view.asked_at.unwrap_or(now),
+            target: view.target.clone(),
             ttls: Vec::new(),
             serials: BTreeMap::new(),
         });
         document.history.len() - 1
     });
-    &mut document.history[at]
+    let history = &mut document.history[at];
+    if history.target != view.target {
+        view.doubtful
+            .push(format!("its records are now at {}, before they were at {}", view.target, history.target));
+        (history.target, history.since) = (view.target.clone(), now);
+    }
+    history
 }
 
 /// A serial that goes backwards (RFC 1982 §3.2) says that a server lost changes: ours may be among them.
@@ -56,10 +70,11 @@ fn serials(history: &mut OwnerHistory, view: &mut OwnerView) {
 }
 
 fn ttls(history: &mut OwnerHistory, view: &OwnerView, wanted: &Wanted, now: Timestamp) {
-    for seen in history.ttls.iter_mut().filter(|seen| seen.gone.is_none() && Some(seen.ttl) != view.ttl) {
+    let standing = view.ttl.map(|ttl| ttl.saturating_add(view.alias_ttl.unwrap_or(0)));
+    for seen in history.ttls.iter_mut().filter(|seen| seen.gone.is_none() && Some(seen.ttl) != standing) {
         seen.gone = Some(now);
     }
-    if let Some(ttl) = view.ttl {
+    if let Some(ttl) = standing {
         match history.ttls.iter_mut().find(|seen| seen.ttl == ttl) {
             Some(seen) => seen.gone = None,
             None => history.ttls.push(TtlSeen { ttl, gone: None }),

@@ -1,8 +1,9 @@
 //! What a run, a preview or a look at the state found out about one certificate: what reports are made of.
 
 use crate::error::Error;
-use crate::model::document::Document;
+use crate::model::document::{Document, PinRecord};
 use crate::model::key::SpkiDigest;
+use crate::model::memory::LastRun;
 use crate::model::plan::Step;
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -46,6 +47,17 @@ pub struct Preview {
     pub warnings: Vec<String>,
 }
 
+/// A TLSA record of ours.
+#[derive(Debug, Clone)]
+pub struct PinFacts {
+    /// As the state document has it.
+    pub record: PinRecord,
+    /// `active`, `backup`, or `former`: a key of neither role.
+    pub role: &'static str,
+    /// When every cache without it has expired; `None`: its clock does not run.
+    pub ripe: Option<Timestamp>,
+}
+
 /// One certificate's durable facts.
 pub struct Facts {
     /// Its name in zones.yaml.
@@ -56,6 +68,16 @@ pub struct Facts {
     pub document: Document,
     /// Active and backup key, when known.
     pub keys: Option<(SpkiDigest, Option<SpkiDigest>)>,
+    /// Our TLSA records, with what follows from their clocks.
+    pub pins: Vec<PinFacts>,
+    /// When the backup key may be served; `None`: some pin's clock does not run, or nothing is pinned.
+    pub backup_ripe: Option<Timestamp>,
+    /// When the certificate is to be renewed.
+    pub renewal_due: Option<Timestamp>,
+    /// When the schedule makes the backup key the active one.
+    pub rotation_due: Option<Timestamp>,
+    /// How the last run ended.
+    pub last_run: Option<LastRun>,
     /// What `apply` would begin with.
     pub next: Option<Step>,
     /// Where the installed files are.

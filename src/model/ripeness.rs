@@ -15,6 +15,9 @@ pub fn ripe_at(document: &Document, owner: &str, key: SpkiDigest, policy: &Polic
     let pin = document.pins.iter().find(|p| p.owner == owner && p.spki == key)?;
     let clock = pin.seen_everywhere?;
     let history = document.history.iter().find(|h| h.owner == owner)?;
+    if history.ttls.is_empty() {
+        return None; // nobody told the TTL of the RRset that holds the pin
+    }
     let known = history.ttls.iter().map(|seen| {
         let until = seen.gone.map_or(clock, |gone| gone.min(clock));
         later(until, waiting(policy, seen.ttl))

@@ -52,8 +52,11 @@ impl Phase {
 pub struct OwnerHistory {
     /// Owner name, as configured.
     pub owner: String,
-    /// When we first looked. What stood there before is unknown.
+    /// When we first looked, or first found this target. What stood there before is unknown.
     pub since: Timestamp,
+    /// The name that holds the records, after aliases.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub target: String,
     /// TTLs that were seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ttls: Vec<TtlSeen>,

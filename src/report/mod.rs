@@ -1,6 +1,7 @@
 //! What commands say: text for people and zone files, JSON for programs.
 
 pub mod apply;
+pub mod metrics;
 pub mod status;
 pub mod tlsa;
 pub mod verify;

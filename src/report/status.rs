@@ -1,12 +1,19 @@
 //! The result of `status`: keys, pins, clocks, expiry, next step, from the state directory alone.
 
-use crate::model::outcome::Facts;
+use crate::model::document::Installed;
+use crate::model::key::SpkiDigest;
+use crate::model::memory::{End, LastRun};
+use crate::model::outcome::{Facts, PinFacts};
 use crate::model::plan::Step;
+use crate::model::rotation::Rotation;
 use crate::report::Output;
 use crate::report::apply::minute;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::fmt::Write;
+
+/// Columns of text: what every terminal has. Long words (digests, URLs, paths) stay whole.
+const WIDTH: usize = 80;
 
 /// The table.
 pub fn status(all: &[Facts], now: Timestamp) -> Output {
@@ -20,59 +27,120 @@ pub fn status(all: &[Facts], now: Timestamp) -> Output {
 
 fn one(text: &mut String, facts: &Facts, now: Timestamp) {
     let _ = writeln!(text, "{}", facts.certificate);
-    let _ = writeln!(text, "  names     {}", facts.names.join(", "));
+    line(text, "names", &facts.names.join(", "));
     match &facts.document.installed {
-        None => drop(writeln!(text, "  installed nothing yet")),
-        Some(i) => {
-            let days = i.not_after.duration_since(now).as_hours() / 24;
-            let _ = writeln!(text, "  installed serial {}, by {}", i.serial, i.issuer);
-            let _ = match i.not_after > now {
-                true => writeln!(text, "            valid until {} ({days} days)", minute(i.not_after)),
-                false => {
-                    writeln!(text, "            EXPIRED on {} ({} days ago)", minute(i.not_after), -days)
-                }
-            };
-            let _ = writeln!(text, "            {}", facts.live.display());
-        }
+        None => line(text, "installed", "nothing yet"),
+        Some(certificate) => installed(text, facts, certificate, now),
     }
     match &facts.keys {
-        None => drop(writeln!(text, "  keys      none yet")),
-        Some((active, backup)) => {
-            let _ = writeln!(text, "  active    {active}");
-            if let Some(backup) = backup {
-                let _ = writeln!(text, "  backup    {backup}");
-            }
-        }
+        None => line(text, "keys", "none yet"),
+        Some((active, backup)) => keys(text, facts, *active, *backup, now),
     }
-    for pin in &facts.document.pins {
-        let seen = match pin.seen_everywhere {
-            Some(at) => format!("on every server since {}", minute(at)),
-            None => "not yet seen on every server".into(),
-        };
-        let short = &pin.spki.to_string()[..8];
-        let left = facts.keys.is_some_and(|(active, backup)| pin.spki != active && Some(pin.spki) != backup);
-        let left = if left { " (not a key of zones.yaml now)" } else { "" };
-        let _ = writeln!(text, "  pin       {short}… at {}: {seen}{left}", pin.owner.trim_end_matches('.'));
+    for pin in &facts.pins {
+        let PinFacts { record, role, .. } = pin;
+        let owner = record.owner.trim_end_matches('.');
+        line(text, "pin", &format!("{} ({role}) at {owner}", record.spki.short()));
+        clock(text, pin, now);
+    }
+    if let Some(rotation) = &facts.document.rotation {
+        let Rotation { phase, from, to, since, forced } = rotation;
+        let forced = if *forced { ", before its pin was ripe" } else { "" };
+        let (phase, from, to) = (phase.word(), from.short(), to.short());
+        line(text, "rotation", &format!("{phase} since {}, from {from} to {to}{forced}", minute(*since)));
+    }
+    if let Some(due) = facts.rotation_due {
+        line(text, "rotation", &format!("due {}", minute(due)));
+    }
+    for gone in &facts.document.gone {
+        line(text, "gone", &format!("{}, left out from {} on", gone.host, minute(gone.from)));
     }
     for owed in &facts.document.owed {
-        let _ =
-            writeln!(text, "  owed      TXT at {} is still to be removed", owed.owner.trim_end_matches('.'));
+        line(text, "owed", &format!("TXT at {} is still to be removed", owed.owner.trim_end_matches('.')));
     }
     if let Some(order) = &facts.document.order {
-        let _ = writeln!(text, "  order     in flight: {}", order.url);
+        line(text, "order", &format!("in flight: {}", order.url));
     }
     if let Some(f) = &facts.document.failures {
-        let _ = writeln!(text, "  failures  {}, the last: {}", f.count, f.last);
+        line(text, "failures", &format!("{}, the last: {}", f.count, f.last));
+    }
+    if let Some(LastRun { end: end @ (End::Waits | End::Failed), since, why }) = &facts.last_run {
+        line(text, "last run", &format!("{}, since {}: {why}", end.word(), minute(*since)));
     }
     match (&facts.trouble, &facts.next) {
-        (Some(e), _) => drop(writeln!(text, "  next      {e}")),
-        (None, Some(step)) => drop(writeln!(text, "  next      {}", describe(step))),
-        (None, None) => drop(writeln!(text, "  next      make the keys, then the first certificate")),
+        (Some(e), _) => line(text, "next", &e.to_string()),
+        (None, Some(step)) => line(text, "next", &describe(facts, step)),
+        (None, None) => line(text, "next", "make the keys, then the first certificate"),
     }
 }
 
-fn describe(step: &Step) -> String {
+fn installed(text: &mut String, facts: &Facts, certificate: &Installed, now: Timestamp) {
+    let Installed { serial, issuer, not_after, .. } = certificate;
+    let days = not_after.duration_since(now).as_hours() / 24;
+    line(text, "installed", &format!("serial {serial}, by {issuer}"));
+    match *not_after > now {
+        true => line(text, "", &format!("valid until {} ({days} days)", minute(*not_after))),
+        false => line(text, "", &format!("EXPIRED on {} ({} days ago)", minute(*not_after), -days)),
+    }
+    if let Some(due) = facts.renewal_due.filter(|due| *due > now) {
+        line(text, "", &format!("to be renewed from {} on", minute(due)));
+    }
+    line(text, "", &facts.live.display().to_string());
+    if facts.document.reload_owed.is_some() {
+        line(text, "", "not yet deployed, or its server not yet reloaded");
+    }
+}
+
+fn keys(text: &mut String, facts: &Facts, active: SpkiDigest, backup: Option<SpkiDigest>, now: Timestamp) {
+    line(text, "active", &active.to_string());
+    if let Some(since) = facts.document.serving_since {
+        let renewals = match facts.document.renewals {
+            0 => String::new(),
+            1 => ", renewed once".to_owned(),
+            n => format!(", renewed {n} times"),
+        };
+        line(text, "", &format!("served since {}{renewals}", minute(since)));
+    }
+    let Some(backup) = backup else { return };
+    line(text, "backup", &backup.to_string());
+    match facts.backup_ripe {
+        Some(ripe) if ripe <= now => line(text, "", &format!("may be served since {}", minute(ripe))),
+        Some(ripe) => line(text, "", &format!("may be served from {} on", minute(ripe))),
+        None => {}
+    }
+}
+
+fn clock(text: &mut String, pin: &PinFacts, now: Timestamp) {
+    match pin.record.seen_everywhere {
+        Some(at) => line(text, "", &format!("on every server since {}", minute(at))),
+        None => line(text, "", "not seen on every server"),
+    }
+    match pin.ripe {
+        Some(ripe) if ripe <= now => line(text, "", &format!("ripe since {}", minute(ripe))),
+        Some(ripe) => line(text, "", &format!("ripe at {}", minute(ripe))),
+        None => {}
+    }
+}
+
+/// A label and its content, wrapped at blanks to the width of a terminal; what follows is below the content.
+fn line(text: &mut String, label: &str, content: &str) {
+    let mut row = format!("  {label:<9}");
+    let begin = row.len();
+    for word in content.split_whitespace() {
+        if row.len() > begin && row.chars().count() + 1 + word.chars().count() > WIDTH {
+            let _ = writeln!(text, "{}", row.trim_end());
+            row = " ".repeat(begin);
+        }
+        row.push(' ');
+        row.push_str(word);
+    }
+    let _ = writeln!(text, "{}", row.trim_end());
+}
+
+fn describe(facts: &Facts, step: &Step) -> String {
     match step {
+        Step::ObserveEndpoints if facts.document.rotation.is_some() => {
+            "look at the keys that the endpoints present".into()
+        }
         Step::Relink(generation) => format!("point live at generation {generation}"),
         Step::CleanUp => "remove TXT records of an interrupted run".into(),
         Step::Issue(reason, _) => format!("get a certificate ({})", reason.words()),
@@ -106,54 +174,34 @@ fn facts_json(facts: &Facts) -> Value {
         "keys": facts.keys.as_ref().map(|(a, b)| json!({ "active": a.to_string(), "backup": b.map(|b| b.to_string()) })),
         "installed": facts.document.installed,
         "live": facts.live.display().to_string(),
-        "pins": facts.document.pins,
+        "deployment_owed": facts.document.reload_owed.is_some(),
+        "renewal_due": facts.renewal_due,
+        "pins": facts.pins.iter().map(pin_json).collect::<Vec<_>>(),
+        "backup_ripe": facts.backup_ripe,
+        "serving_since": facts.document.serving_since,
+        "renewals": facts.document.renewals,
+        "rotation": facts.document.rotation,
+        "rotation_due": facts.rotation_due,
+        "gone": facts.document.gone,
         "owed": facts.document.owed,
         "order": facts.document.order,
         "failures": facts.document.failures,
-        "next": facts.next.as_ref().map(describe),
+        "last_run": facts.last_run,
+        "next": facts.next.as_ref().map(|step| describe(facts, step)),
         "error": facts.trouble.as_ref().map(crate::report::apply::error_json),
     })
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::model::document::{Document, Installed};
-    use crate::model::key::SpkiDigest;
-    use crate::model::plan::Reason;
-
-    #[test]
-    fn an_expired_certificate_is_called_that() {
-        let installed = Installed {
-            generation: 1,
-            names: vec!["mx1.example.org".into()],
-            spki: SpkiDigest([1; 32]),
-            not_before: "2026-08-01T00:00:00Z".parse().unwrap(),
-            not_after: "2026-11-01T00:00:00Z".parse().unwrap(),
-            serial: "0a".into(),
-            issuer: "CN=test".into(),
-        };
-        let facts = Facts {
-            certificate: "mx1".into(),
-            names: installed.names.clone(),
-            document: Document { installed: Some(installed), ..Document::default() },
-            keys: Some((SpkiDigest([1; 32]), None)),
-            next: Some(Step::Issue(Reason::Due, SpkiDigest([0xaa; 32]))),
-            live: "state/certificates/mx1/live".into(),
-            trouble: None,
-        };
-        let text = status(&[facts], "2026-11-23T12:00:00Z".parse().unwrap()).text;
-        let expected = format!(
-            "mx1\n\
-             \x20 names     mx1.example.org\n\
-             \x20 installed serial 0a, by CN=test\n\
-             \x20           EXPIRED on 2026-11-01 00:00 UTC (22 days ago)\n\
-             \x20           state/certificates/mx1/live\n\
-             \x20 active    {}\n\
-             \x20 next      get a certificate (renewal is due)\n",
-            "01".repeat(32)
-        );
-        assert_eq!(text, expected);
-    }
+fn pin_json(pin: &PinFacts) -> Value {
+    json!({
+        "owner": pin.record.owner,
+        "spki": pin.record.spki.to_string(),
+        "role": pin.role,
+        "first_published": pin.record.first_published,
+        "seen_everywhere": pin.record.seen_everywhere,
+        "ripe": pin.ripe,
+    })
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use danesmith::model::desired::{
 };
 use danesmith::model::policy::Policy;
 use danesmith::secret::SecretRef;
+use jiff::SignedDuration;
 use std::path::Path;
 use std::time::Duration;
 
@@ -57,8 +58,10 @@ fn the_example_loads_as_it_stands() {
         chains: Some(Chains { name: "chains.pem".into(), members: vec!["mx1".into()] }),
     };
     assert_eq!(deploy.files.as_ref(), Some(&files));
-    assert_eq!(desired.certificates["www"].rotate, Rotate::Renewals(4));
-    assert_eq!(desired.certificates["mx1"].policy, Policy { ttls: 1, ..Policy::default() });
+    assert_eq!(
+        desired.certificates["mx1"].policy,
+        Policy { slack: SignedDuration::from_hours(2), ..Policy::default() }
+    );
     assert_eq!(desired.certificates["mx1"].rotate, Rotate::Manual);
     assert_eq!(desired.certificates["mx2"].policy, Policy::default(), "the file shows the defaults");
     assert!(desired.zones[&name("example.com.")].provider.is_none());

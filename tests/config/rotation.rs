@@ -63,6 +63,19 @@ fn rotation_needs_a_key_to_rotate_to() {
 }
 
 #[test]
+fn rotation_needs_pins_and_something_to_look_at() {
+    let with = SMALL.replace("    keys:", "    rotate: {every: 1y}\n    keys:");
+    super::bad(
+        &with.replace("    tlsa: [_25._tcp.mx.example.org]\n", ""),
+        "14:13: certificates.mx.rotate: has no effect without `tlsa`\n  hint: list the TLSA records to keep, or drop this line",
+    );
+    super::bad(
+        &format!("{with}    endpoints: unchecked\n"),
+        "14:13: certificates.mx.rotate: needs endpoints to look at: a key is retired when nobody presents it any more\n  hint: list `endpoints:`, or write `rotate: manual`",
+    );
+}
+
+#[test]
 fn the_waiting_rule_holds_for_all_and_a_certificate_may_differ() {
     let all = format!("{SMALL}rotation: {{ttls: 3, slack: 2h}}\n");
     let policy = good(&all).certificates["mx"].policy;

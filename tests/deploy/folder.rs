@@ -3,6 +3,7 @@
 use crate::site::{Algorithm, Site, some_group};
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const MX1: &str = "mx1: {names: [mx.example.org], keys: managed, deploy: {dir: out/tls, reload: [/bin/sh, -c, 'echo $DANESMITH_CERTIFICATE $DANESMITH_GENERATION $DANESMITH_DIR >>reloads']}}";
@@ -111,6 +112,9 @@ fn a_failed_reload_is_owed_and_the_files_stay() {
     assert!(said.contains("exit status: 9; its last words: no such server"), "{said}");
     assert!(said.contains("the next apply runs it again"), "{said}");
     assert_eq!(site.read("out/tls/chains.pem"), site.installed("mx1", "keyandchain.pem"));
+    let status = || String::from_utf8(site.danesmith(&["status"]).stdout).unwrap();
+    assert!(status().contains("\n  last run  failed, since 20"), "{}", status());
+    assert!(status().contains("its last words:"), "{}", status());
     fs::write(site.path("ok"), "").unwrap();
     // Nothing is missing in the folder now, but the state remembers.
     let mut document = site.document("mx1");
@@ -119,6 +123,14 @@ fn a_failed_reload_is_owed_and_the_files_stay() {
     site.apply(0);
     assert_eq!(reloads(&site).lines().count(), 1);
     assert_eq!(site.document("mx1").get("reload_owed"), None);
+    assert!(!status().contains("last run"), "{}", status());
+    let remembered = fs::metadata(site.path("state/memory.json")).unwrap().ino();
+    site.apply(0);
+    assert_eq!(
+        fs::metadata(site.path("state/memory.json")).unwrap().ino(),
+        remembered,
+        "nothing new to remember"
+    );
 }
 
 #[test]

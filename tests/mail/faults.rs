@@ -16,7 +16,7 @@ fn a_held_instance_keeps_its_key_through_reloads_until_it_is_released() {
         lab.hold(server);
         lab.set_chain(server, &[&new.ecdsa().pem, &new.rsa().pem]);
         // as danesmith would call it
-        let words = lab.reload_command(server);
+        let words = lab.reload_command(&[server]);
         let status = Command::new(&words[0]).args(&words[1..]).status().expect("the reload command runs");
         assert!(status.success());
         for (algorithm, key) in [(Algorithm::Ecdsa, old.ecdsa()), (Algorithm::Rsa, old.rsa())] {

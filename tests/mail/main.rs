@@ -1,5 +1,6 @@
-//! Real senders and real mail servers in the test world, at what stops mail with DANE and what does not. danesmith has no
-//! part in it: these tests show that the world sees what a rotation may do wrong. `docs/dane-scenarios.md` has the table.
+//! Real senders and real mail servers in the test world, at what stops mail with DANE and what does not. danesmith
+//! has no part in it: these tests show that the world sees what a rotation may do wrong. `docs/dane-scenarios.md` has the
+//! table; danesmith's own rotations are in `tests/rotate`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 #[path = "../support/mod.rs"]
@@ -76,4 +77,10 @@ pub(crate) fn between(summary: &Summary, from: Duration, to: Duration) -> Vec<&M
 pub(crate) fn assert_deferred(verdict: &Verdict, word: &str) {
     let matches = matches!(verdict, Verdict::Deferred(reason) if reason.contains(word));
     assert!(matches, "not deferred with `{word}`: {verdict:?}");
+}
+
+#[track_caller]
+pub(crate) fn assert_bounced(verdict: &Verdict, word: &str) {
+    let matches = matches!(verdict, Verdict::Bounced(reason) if reason.contains(word));
+    assert!(matches, "not bounced with `{word}`: {verdict:?}");
 }

@@ -4,3 +4,4 @@
 mod commands;
 mod dir;
 mod matrix;
+mod status;

@@ -7,3 +7,5 @@ mod support;
 
 mod phases;
 mod post;
+mod refusals;
+mod twenty;

@@ -1,10 +1,11 @@
 //! A post office: a zones.yaml, two Postfix servers that take what danesmith installs, and the program run there.
 
 use crate::support::mail::{Algorithm, MailServer};
-use crate::support::{Lab, Options};
+use crate::support::{Lab, Options, RESOLVING};
 use serde_json::Value;
 use std::fs;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The name of both Postfix servers.
 pub(crate) const HOST: &str = "mx.example.test";
@@ -59,34 +60,35 @@ impl Post {
         for server in BOTH {
             post.lab.set_chain(server, &[&chain]);
         }
-        let reload = post.lab.dir().join("reload");
-        let lines = BOTH.map(|server| post.lab.reload_command(server).join(" "));
-        fs::write(&reload, format!("#!/bin/sh\n{}\n{}\n", lines[0], lines[1])).unwrap();
-        fs::set_permissions(&reload, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         post
     }
 
     /// Writes zones.yaml.
     pub(crate) fn configure(&self, keys: &str, rotation: &str) {
+        self.configure_with(keys, rotation, TTL);
+    }
+
+    /// Writes zones.yaml, with another TTL of the TLSA records.
+    pub(crate) fn configure_with(&self, keys: &str, rotation: &str, ttl: u32) {
         let text = format!(
             "version: 1
 state: ./state
-resolvers: [127.0.0.53]
+{RESOLVING}
 accounts:
   default: {{directory: 'https://127.0.0.14:14000/dir', root: pebble-root.pem, agree_terms: true}}
 providers:
   home: {{rfc2136: {{server: 127.0.0.11, tsig: {{name: danesmith-key, algorithm: hmac-sha256, secret: {{file: tsig.secret}}}}}}}}
 zones:
-  example.test: {{provider: home, ttl: {{tlsa: {TTL}}}}}
+  example.test: {{provider: home, ttl: {{txt: 1, tlsa: {ttl}}}}}
 certificates:
   mx:
     names: [{HOST}]
     {keys}
     tlsa: [{OWNER}]
     rotation: {rotation}
-    deploy: {{reload: [{}/reload]}}
+    deploy: {{reload: [{}]}}
 ",
-            self.lab.dir().display()
+            self.lab.reload_command(&BOTH).join(", ")
         );
         fs::write(self.lab.dir().join("zones.yaml"), text).unwrap();
     }
@@ -109,6 +111,22 @@ certificates:
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Whether a run ends by itself, with success, in time; it is killed otherwise.
+    pub(crate) fn ends_within(&self, mut run: Child, limit: Duration) -> bool {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = run.try_wait().unwrap() {
+                return status.success();
+            }
+            if begin.elapsed() > limit {
+                run.kill().unwrap();
+                run.wait().unwrap();
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// The state document.

@@ -120,12 +120,13 @@ impl Lab {
         self.signal(Daemon::Mail(server), "reload");
     }
 
-    /// [`reload`](Lab::reload) as a command line, for `deploy.reload` of zones.yaml. It enters the world's namespaces by
-    /// itself; it needs `PATH`.
-    pub fn reload_command(&self, server: MailServer) -> Vec<String> {
-        let dir = self.dir().display().to_string();
-        let script = script("lab").display().to_string();
-        [script.as_str(), "daemon", &dir, server.word(), "reload"].map(str::to_owned).to_vec()
+    /// [`reload`](Lab::reload) of these as a command line, for `deploy.reload` of zones.yaml. It enters the world's
+    /// namespaces by itself, from within or from outside; it needs `PATH`.
+    pub fn reload_command(&self, servers: &[MailServer]) -> Vec<String> {
+        let mut words = vec![script("lab").display().to_string(), "reload".to_owned()];
+        words.push(self.dir().display().to_string());
+        words.extend(servers.iter().map(|server| server.word().to_owned()));
+        words
     }
 
     /// The server is late: reloads succeed and do nothing.

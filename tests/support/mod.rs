@@ -30,7 +30,7 @@ pub const EAB_KID: &str = "kid-1";
 pub const EAB_HMAC: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
 /// A loaded machine brings a world up in a few seconds; past this something is wrong.
-const START_LIMIT: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = Duration::from_secs(90);
 
 /// What a world shall be like.
 #[derive(Debug, Clone)]

@@ -42,8 +42,10 @@ pub enum Verdict {
     Verified,
     /// Delivered, but not to an authenticated server.
     Unverified,
-    /// Not delivered; the sender's reason.
+    /// Not delivered, to be tried again; the sender's reason.
     Deferred(String),
+    /// Given up at once; the sender's reason.
+    Bounced(String),
 }
 
 /// A message, or a handshake, of a [`Sender`].
@@ -79,28 +81,54 @@ impl Summary {
         self.messages.iter().filter(|message| message.client == client).count()
     }
 
-    /// Counts, every failure with its reason, and the notes.
+    /// Counts, every failure with its reason, and the notes. Times are seconds since the start.
     pub fn json(&self) -> Value {
-        let count =
-            |wanted: fn(&Verdict) -> bool| self.messages.iter().filter(|m| wanted(&m.verdict)).count();
-        let failures: Vec<Value> = self.failures().into_iter().map(failure).collect();
+        let count = |word: &str| self.messages.iter().filter(|m| m.verdict.word() == word).count();
+        let failures = self.failures();
+        let failed_by = |client: &Client| failures.iter().filter(|message| message.client == *client).count();
+        let mut clients: Vec<Client> = Vec::new();
+        for message in &self.messages {
+            if !clients.contains(&message.client) {
+                clients.push(message.client);
+            }
+        }
         json!({
             "sent": self.messages.len(),
-            "delivered": count(|verdict| !matches!(verdict, Verdict::Deferred(_))),
-            "unverified": count(|verdict| *verdict == Verdict::Unverified),
-            "deferred": count(|verdict| matches!(verdict, Verdict::Deferred(_))),
-            "failures": failures,
+            "verified": count("verified"),
+            "unverified": count("unverified"),
+            "deferred": count("deferred"),
+            "bounced": count("bounced"),
+            "first_failure": failures.first().map(|message| seconds(message.at)),
+            "last_failure": failures.last().map(|message| seconds(message.at)),
+            "clients": clients.iter().map(|client| json!({
+                "client": format!("{client:?}"), "sent": self.sent_by(*client), "failed": failed_by(client),
+            })).collect::<Vec<_>>(),
+            "failures": failures.iter().map(|message| failure(message)).collect::<Vec<_>>(),
             "notes": self.notes.iter().map(|(at, text)| json!({"at": seconds(*at), "text": text})).collect::<Vec<_>>(),
         })
     }
 }
 
+impl Verdict {
+    fn word(&self) -> &'static str {
+        match self {
+            Verdict::Verified => "verified",
+            Verdict::Unverified => "unverified",
+            Verdict::Deferred(_) => "deferred",
+            Verdict::Bounced(_) => "bounced",
+        }
+    }
+}
+
 fn failure(message: &Message) -> Value {
     let reason = match &message.verdict {
-        Verdict::Deferred(reason) => reason.as_str(),
-        _ => "delivered without authentication",
+        Verdict::Deferred(reason) | Verdict::Bounced(reason) => reason.as_str(),
+        Verdict::Verified | Verdict::Unverified => "delivered without authentication",
     };
-    json!({"at": seconds(message.at), "client": format!("{:?}", message.client), "host": message.host, "reason": reason})
+    json!({
+        "at": seconds(message.at), "client": format!("{:?}", message.client), "host": message.host,
+        "verdict": message.verdict.word(), "reason": reason,
+    })
 }
 
 fn seconds(at: Duration) -> f64 {
@@ -297,7 +325,9 @@ impl Post {
             if let Some(line) = lines.find(|line| line.contains(&to) && line.contains("status=")) {
                 if !line.contains("status=sent") {
                     let reason = line.split_once("status=").map_or(line, |(_, reason)| reason);
-                    return Verdict::Deferred(reason.to_owned());
+                    let bounced = reason.starts_with("bounced");
+                    let verdict = if bounced { Verdict::Bounced } else { Verdict::Deferred };
+                    return verdict(reason.to_owned());
                 }
                 let process = line.split(' ').find(|word| word.starts_with("postfix/")).unwrap_or_default();
                 let connection =
@@ -368,9 +398,13 @@ fn verdict_of_exim(log: &str) -> Option<Verdict> {
     if let Some(line) = has(" => ") {
         return Some(if line.contains(" CV=dane") { Verdict::Verified } else { Verdict::Unverified });
     }
-    has(" == ").or_else(|| has(" ** "))?;
+    let verdict = match (has(" == "), has(" ** ")) {
+        (Some(_), _) => Verdict::Deferred,
+        (None, Some(_)) => Verdict::Bounced,
+        (None, None) => return None,
+    };
     // the reason may be on a line of its own
     let said: Vec<&str> =
         log.lines().filter(|line| !line.contains(" <= ") && !line.contains(" Completed")).collect();
-    Some(Verdict::Deferred(said.join(" | ")))
+    Some(verdict(said.join(" | ")))
 }

@@ -12,7 +12,7 @@ mod stream;
 mod tls;
 mod transport;
 mod tsig;
-mod update;
+pub(crate) mod update;
 
 use crate::{Applied, Atomicity, Capabilities, Change, Error, Provider, RrSet};
 use async_trait::async_trait;

@@ -162,7 +162,9 @@ impl Story<'_> {
             (ResponseCode::NotAuth, _) => (
                 Class::NotFound,
                 "NOTAUTH".into(),
-                format!("updates go to the primary of {zone}; check the zone's name and the server"),
+                format!(
+                    "updates go to the primary of {zone}; check the zone's name and the server (PowerDNS also says so when the secret of key {key} is another one there)"
+                ),
             ),
             (ResponseCode::Refused, _) => (
                 Class::Auth,

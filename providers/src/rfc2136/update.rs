@@ -77,7 +77,7 @@ impl Step {
 ///
 /// Errors: [`Class::Unsupported`] for other types than TXT and TLSA, [`Class::Internal`] for a name outside `zone` or
 /// a value of another type.
-pub(super) fn merged(zone: &Name, changes: &[Change]) -> Result<Vec<Change>, Error> {
+pub(crate) fn merged(zone: &Name, changes: &[Change]) -> Result<Vec<Change>, Error> {
     let mut merged: Vec<Change> = Vec::with_capacity(changes.len());
     let mut known: HashMap<(&Name, RecordType), usize> = HashMap::new();
     for change in changes {

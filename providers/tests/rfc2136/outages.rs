@@ -50,7 +50,7 @@ async fn a_server_killed_under_the_writer_ends_with_every_value_once() {
         });
         let _server = server.await.unwrap();
         task.await.unwrap();
-        assert_eq!(standing(&writer, CHALLENGE, TXT).await.1, texts(&values));
+        assert_eq!(standing(&*writer, CHALLENGE, TXT).await.1, texts(&values));
     })
     .await;
 }

@@ -1,12 +1,17 @@
 //! Real name servers for the tests, each on a free loopback port in a directory of its own, gone when dropped.
+#![allow(dead_code, unused_imports)] // no test program needs all of it
 
 mod liar;
+mod powerdns;
 mod proxy;
 mod server;
+mod web;
 
 pub use liar::{Liar, Lie};
+pub use powerdns::{API_KEY, PowerDns};
 pub use proxy::{Fate, Proxy};
 pub use server::{Kind, Server};
+pub use web::{Asked, Told, Web};
 
 use danesmith_providers::rfc2136::{Algorithm, Config, Rfc2136, Transport};
 use danesmith_providers::{Change, Provider, RrSet};
@@ -71,7 +76,7 @@ pub fn now() -> u64 {
 }
 
 /// What stands, its values as sorted text.
-pub async fn standing(provider: &Rfc2136, at: &str, rtype: RecordType) -> (u32, Vec<String>) {
+pub async fn standing(provider: &dyn Provider, at: &str, rtype: RecordType) -> (u32, Vec<String>) {
     let RrSet { ttl, values } = provider.list(&zone(), &name(at), rtype).await.unwrap();
     let mut values: Vec<String> = values.iter().map(ToString::to_string).collect();
     values.sort();

@@ -26,7 +26,7 @@ pub struct Server {
 }
 
 /// Zone data of `example.test`; foreign values stand at some names, one name is an alias, one a wildcard.
-const ZONE: &str = r#"$TTL 600
+pub(super) const ZONE: &str = r#"$TTL 600
 @ IN SOA ns hostmaster 1 3600 600 86400 60
 @ NS ns
 ns A 127.0.0.1
@@ -132,7 +132,7 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     loop {
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = tcp.local_addr().unwrap().port();
@@ -165,7 +165,7 @@ fn spawn(kind: Kind, dir: &Path) -> Child {
 }
 
 /// Asks for the SOA over UDP, unsigned; `None` without an authoritative answer.
-fn serial(address: SocketAddr, zone: &Name) -> Option<u32> {
+pub(super) fn serial(address: SocketAddr, zone: &Name) -> Option<u32> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     socket.connect(address).ok()?;

@@ -8,7 +8,7 @@ mod rotation;
 
 pub use certificate::pinned_otherwise;
 pub use refusals::unsigned_zone;
-pub use rotation::ripe_time;
+pub use rotation::{next as rotation_due, ripe_time};
 
 use crate::model::desired::{Renew, Rotate};
 use crate::model::document::Document;

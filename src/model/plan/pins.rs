@@ -1,6 +1,7 @@
 //! Which pins stand in DNS. Adding never waits; a pin of a key that no endpoint presents may stand beside one that
 //! matches, never alone (RFC 7671 §8.1). Removing needs evidence.
 
+use super::rotation::soon;
 use super::{Guard, Observed, OwnerView, Proof, Step, Wanted, refusals};
 use crate::model::document::Document;
 use crate::model::evidence::{NobodyPresents, Presence};
@@ -66,7 +67,9 @@ fn proven(
     let mut wrong = presence.others_than(&presented);
     wrong.extend(presence.failed());
     let nobody = !presented.iter().any(|k| presence.shows(*k));
-    (nobody || !wrong.is_empty()).then(|| Step::Refuse(refusals::not_served(wanted.active, missing, &wrong)))
+    // A server that was told to reload may need a moment.
+    (nobody || !wrong.is_empty())
+        .then(|| Step::Hold(soon(now, now), refusals::not_served(wanted.active, missing, &wrong)))
 }
 
 /// The keys whose pins shall stand.

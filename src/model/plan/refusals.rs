@@ -187,22 +187,27 @@ pub(super) fn endpoints_unchecked() -> Refusal {
     )
 }
 
-pub(super) fn not_sure(owner: &str, doubts: &[String]) -> Refusal {
+/// The clock of a pin starts again.
+fn again(earliest: Timestamp) -> String {
+    format!(
+        "the pin's clock starts when every name server is seen to have it: it may succeed from {} on",
+        minute(earliest)
+    )
+}
+
+pub(super) fn not_sure(owner: &str, doubts: &[String], earliest: Timestamp) -> Refusal {
     rotate(
         format!(
             "TLSA at `{}` could not be seen, validated, at every name server: {}",
             bare(owner),
             doubts.join("; ")
         ),
-        "have every name server of the zone answer correctly; the pin's clock starts again then",
+        &format!("have every name server of the zone answer correctly; {}", again(earliest)),
     )
 }
 
-pub(super) fn not_everywhere(owner: &str, key: SpkiDigest) -> Refusal {
-    rotate(
-        format!("not every name server has the pin of {key} at `{}`", bare(owner)),
-        "wait until every server has it; its clock starts then",
-    )
+pub(super) fn not_everywhere(owner: &str, key: SpkiDigest, earliest: Timestamp) -> Refusal {
+    rotate(format!("not every name server has the pin of {key} at `{}`", bare(owner)), &again(earliest))
 }
 
 pub(super) fn signatures_end(owner: &str, end: Timestamp) -> Refusal {
@@ -222,10 +227,10 @@ pub(super) fn unripe(key: SpkiDigest, ripe: Timestamp, ttl: u32) -> Refusal {
     )
 }
 
-pub(super) fn clock_stands(key: SpkiDigest) -> Refusal {
+pub(super) fn clock_stands(key: SpkiDigest, earliest: Timestamp) -> Refusal {
     rotate(
         format!("the clock of the pin of {key} does not run: it was not seen at every name server"),
-        "run apply; it starts when every server has the pin",
+        &again(earliest),
     )
 }
 

@@ -128,10 +128,16 @@ fn ripe(
         let view = views.get(owner).cloned().unwrap_or_default();
         let doubts: Vec<_> = view.silent.iter().chain(&view.doubtful).cloned().collect();
         if !doubts.is_empty() {
-            return Err(Blocked::until(soon(now, now), refusals::not_sure(owner, &doubts)));
+            return Err(Blocked::until(
+                soon(now, now),
+                refusals::not_sure(owner, &doubts, restarted(wanted, durable, now)),
+            ));
         }
         if !view.everywhere.contains(&backup) {
-            return Err(Blocked::until(soon(now, now), refusals::not_everywhere(owner, backup)));
+            return Err(Blocked::until(
+                soon(now, now),
+                refusals::not_everywhere(owner, backup, restarted(wanted, durable, now)),
+            ));
         }
         let needed = SignedDuration::from_secs(i64::from(view.ttl.unwrap_or(0))) + CHECK_INTERVAL;
         if let Some(end) = view.signed_until.filter(|end| end.duration_since(now) <= needed) {
@@ -144,7 +150,10 @@ fn ripe(
     match ripe_everywhere(durable, &wanted.owners, backup, &wanted.policy) {
         Some(ripe) if ripe <= now => Ok(Ripe::believed(backup)),
         Some(ripe) => Err(Blocked::until(ripe, refusals::unripe(backup, ripe, longest_ttl(durable)))),
-        None => Err(Blocked::until(soon(now, now), refusals::clock_stands(backup))),
+        None => Err(Blocked::until(
+            soon(now, now),
+            refusals::clock_stands(backup, restarted(wanted, durable, now)),
+        )),
     }
 }
 
@@ -258,7 +267,7 @@ fn due(wanted: &Wanted, durable: &Document) -> Option<Timestamp> {
 }
 
 /// When the schedule asks for a rotation next.
-pub(super) fn next(wanted: &Wanted, durable: &Document) -> Option<Timestamp> {
+pub fn next(wanted: &Wanted, durable: &Document) -> Option<Timestamp> {
     if durable.rotation.is_some() || wanted.owners.is_empty() {
         return None;
     }
@@ -277,10 +286,15 @@ pub(super) fn instead_of_renewal(wanted: &Wanted, durable: &Document, now: Times
 }
 
 /// When to look again at something that heals by itself: after an eighth of the time it has taken so far, 2 s to 60 s.
-fn soon(since: Timestamp, now: Timestamp) -> Timestamp {
+pub(super) fn soon(since: Timestamp, now: Timestamp) -> Timestamp {
     let pause = now.duration_since(since) / 8;
     let pause = pause.clamp(SignedDuration::from_secs(2), SignedDuration::from_secs(60));
     now.checked_add(pause).unwrap_or(now)
+}
+
+/// When a pin is ripe whose clock starts at once: the earliest time at which a rotation may succeed.
+fn restarted(wanted: &Wanted, durable: &Document, now: Timestamp) -> Timestamp {
+    now.checked_add(ripeness::waiting(&wanted.policy, longest_ttl(durable))).unwrap_or(now)
 }
 
 /// The largest TTL that a cache may still hold the RRsets with, seconds.

@@ -91,6 +91,7 @@ fn step(wanted: &Wanted, durable: &Document, observed: &Observed) -> Step {
 
 fn refused(step: Step) -> Refusal {
     match step {
+        Step::Hold(_, refusal) => refusal,
         Step::Refuse(refusal) => refusal,
         other => panic!("not refused: {other:?}"),
     }

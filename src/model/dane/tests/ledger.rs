@@ -22,6 +22,7 @@ fn books(active: SpkiDigest) -> Document {
     };
     let history = OwnerHistory {
         owner: ABSOLUTE.into(),
+        target: String::new(),
         since: in_hours(-2500),
         ttls: vec![TtlSeen { ttl: 3600, gone: None }],
         serials: [("ns1".to_owned(), 7)].into(),

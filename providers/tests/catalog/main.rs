@@ -1,0 +1,10 @@
+//! The catalog: every file loads, is counted, and is driven against a fake of its host.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod case;
+mod drive;
+mod files;
+mod table;
+mod tree;
+mod wire;
+mod zone;

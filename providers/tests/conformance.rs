@@ -1,0 +1,51 @@
+//! What every provider must do, written once over the contract and run for each way to write: PowerDNS by its HTTP
+//! interface, and RFC 2136 at PowerDNS, BIND and Knot. Each test starts its own server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
+
+#[path = "conformance/site.rs"]
+mod site;
+#[path = "conformance/suite.rs"]
+mod suite;
+mod support;
+
+use site::{Site, Way};
+
+/// Every sentence of the suite for one way.
+macro_rules! conforms {
+    ($module:ident, $way:expr, $($sentence:ident)*) => {
+        mod $module {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $sentence() {
+                    suite::$sentence(Site::start($way)).await;
+                }
+            )*
+        }
+    };
+}
+
+/// The suite, and who must pass it.
+macro_rules! everyone {
+    ($($sentence:ident)*) => {
+        conforms!(powerdns_http, Way::PowerDnsHttp, $($sentence)*);
+        conforms!(powerdns_update, Way::PowerDnsUpdate, $($sentence)*);
+        conforms!(bind, Way::Bind, $($sentence)*);
+        conforms!(knot, Way::Knot, $($sentence)*);
+    };
+}
+
+everyone! {
+    two_txt_values_stand_at_one_name_and_go_one_by_one
+    a_pair_of_pins_goes_up_together_and_the_old_one_comes_down
+    several_names_change_in_one_call
+    foreign_values_survive_and_keep_their_ttl
+    the_apex_and_long_values_are_written_like_others
+    applying_twice_writes_once
+    twelve_writers_lose_nothing
+    a_preflight_leaves_nothing
+    an_alias_is_a_conflict
+    a_wrong_key_is_told_as_such
+    an_unknown_zone_is_told_as_such
+    a_killed_server_is_transient
+}

@@ -1,0 +1,198 @@
+//! Text, JSON and metrics of `status`.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::model::document::{Document, PinRecord};
+use crate::model::plan::Reason;
+use crate::model::rotation::Phase;
+use crate::report::metrics;
+
+fn at(text: &str) -> Timestamp {
+    format!("{text}:00Z").parse().unwrap()
+}
+
+fn installed() -> Installed {
+    Installed {
+        generation: 1,
+        names: vec!["mx1.example.org".into()],
+        spki: SpkiDigest([1; 32]),
+        not_before: at("2026-08-01T00:00"),
+        not_after: at("2026-11-01T00:00"),
+        serial: "0a".into(),
+        issuer: "CN=test".into(),
+    }
+}
+
+fn facts() -> Facts {
+    Facts {
+        certificate: "mx1".into(),
+        names: vec!["mx1.example.org".into()],
+        document: Document { installed: Some(installed()), ..Document::default() },
+        keys: Some((SpkiDigest([1; 32]), None)),
+        pins: Vec::new(),
+        backup_ripe: None,
+        renewal_due: Some(at("2026-10-01T00:00")),
+        rotation_due: None,
+        last_run: None,
+        next: Some(Step::Issue(Reason::Due, SpkiDigest([0xaa; 32]))),
+        live: "state/certificates/mx1/live".into(),
+        trouble: None,
+    }
+}
+
+/// A rotation under way: one server does not follow.
+fn rotating() -> Facts {
+    let pin = |key: u8, role, seen: Option<&str>, ripe: Option<&str>| PinFacts {
+        record: PinRecord {
+            owner: "_25._tcp.mx1.example.org.".into(),
+            spki: SpkiDigest([key; 32]),
+            first_published: at("2026-08-01T00:01"),
+            seen_everywhere: seen.map(at),
+        },
+        role,
+        ripe: ripe.map(at),
+    };
+    let rotation = Rotation {
+        phase: Phase::Deploying,
+        from: SpkiDigest([1; 32]),
+        to: SpkiDigest([2; 32]),
+        since: at("2026-09-05T10:00"),
+        forced: false,
+    };
+    Facts {
+        document: Document {
+            installed: Some(installed()),
+            rotation: Some(rotation),
+            reload_owed: Some(1),
+            serving_since: Some(at("2025-08-01T00:00")),
+            renewals: 4,
+            ..Document::default()
+        },
+        keys: Some((SpkiDigest([1; 32]), Some(SpkiDigest([2; 32])))),
+        pins: vec![
+            pin(1, "active", Some("2026-08-01T00:02"), Some("2026-08-03T00:02")),
+            pin(2, "backup", Some("2026-09-05T09:00"), Some("2026-09-07T10:00")),
+            pin(3, "former", None, None),
+        ],
+        backup_ripe: Some(at("2026-09-07T10:00")),
+        rotation_due: Some(at("2027-08-01T00:00")),
+        last_run: Some(LastRun {
+            end: End::Waits,
+            since: at("2026-09-05T10:01"),
+            why: "not every server presents the new key yet: smtp://mx1.example.org:25 (192.0.2.25, ECDSA) presents 0101…"
+                .into(),
+        }),
+        next: Some(Step::ObserveEndpoints),
+        ..facts()
+    }
+}
+
+#[test]
+fn an_expired_certificate_is_called_that() {
+    let text = status(&[facts()], at("2026-11-23T12:00")).text;
+    let expected = format!(
+        "mx1\n\
+         \x20 names     mx1.example.org\n\
+         \x20 installed serial 0a, by CN=test\n\
+         \x20           EXPIRED on 2026-11-01 00:00 UTC (22 days ago)\n\
+         \x20           state/certificates/mx1/live\n\
+         \x20 active    {}\n\
+         \x20 next      get a certificate (renewal is due)\n",
+        "01".repeat(32)
+    );
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_rotation_is_told_with_its_clocks_and_who_blocks_it() {
+    let text = status(&[rotating()], at("2026-09-06T00:00")).text;
+    let (one, two) = ("01".repeat(32), "02".repeat(32));
+    let (first, second, third) =
+        (SpkiDigest([1; 32]).short(), SpkiDigest([2; 32]).short(), SpkiDigest([3; 32]).short());
+    let expected = format!(
+        "mx1\n\
+         \x20 names     mx1.example.org\n\
+         \x20 installed serial 0a, by CN=test\n\
+         \x20           valid until 2026-11-01 00:00 UTC (56 days)\n\
+         \x20           to be renewed from 2026-10-01 00:00 UTC on\n\
+         \x20           state/certificates/mx1/live\n\
+         \x20           not yet deployed, or its server not yet reloaded\n\
+         \x20 active    {one}\n\
+         \x20           served since 2025-08-01 00:00 UTC, renewed 4 times\n\
+         \x20 backup    {two}\n\
+         \x20           may be served from 2026-09-07 10:00 UTC on\n\
+         \x20 pin       {first} (active) at _25._tcp.mx1.example.org\n\
+         \x20           on every server since 2026-08-01 00:02 UTC\n\
+         \x20           ripe since 2026-08-03 00:02 UTC\n\
+         \x20 pin       {second} (backup) at _25._tcp.mx1.example.org\n\
+         \x20           on every server since 2026-09-05 09:00 UTC\n\
+         \x20           ripe at 2026-09-07 10:00 UTC\n\
+         \x20 pin       {third} (former) at _25._tcp.mx1.example.org\n\
+         \x20           not seen on every server\n\
+         \x20 rotation  deploying since 2026-09-05 10:00 UTC, from {first} to {second}\n\
+         \x20 rotation  due 2027-08-01 00:00 UTC\n\
+         \x20 last run  waits, since 2026-09-05 10:01 UTC: not every server presents the new\n\
+         \x20           key yet: smtp://mx1.example.org:25 (192.0.2.25, ECDSA) presents\n\
+         \x20           0101…\n\
+         \x20 next      look at the keys that the endpoints present\n",
+    );
+    assert_eq!(text, expected);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+#[test]
+fn programs_get_times_and_phases() {
+    let json = status(&[rotating()], at("2026-09-06T00:00")).json;
+    let one = &json["certificates"][0];
+    assert_eq!(one["rotation"]["phase"], "deploying");
+    assert_eq!(one["pins"][1]["ripe"], "2026-09-07T10:00:00Z");
+    assert_eq!(one["pins"][2]["seen_everywhere"], Value::Null);
+    assert_eq!((&one["deployment_owed"], &one["renewals"]), (&json!(true), &json!(4)));
+    assert_eq!(one["last_run"]["end"], "waits");
+    assert_eq!(one["backup_ripe"], "2026-09-07T10:00:00Z");
+}
+
+#[test]
+fn metrics_are_what_prometheus_reads() {
+    let mut second = facts();
+    second.certificate = "odd\"name\\".into();
+    let text = metrics::text(&[rotating(), second]);
+    let (first, backup, former) =
+        (SpkiDigest([1; 32]).short(), SpkiDigest([2; 32]).short(), SpkiDigest([3; 32]).short());
+    let owner = "certificate=\"mx1\",owner=\"_25._tcp.mx1.example.org\"";
+    for expected in [
+        "# TYPE danesmith_certificate_not_after_timestamp_seconds gauge".to_owned(),
+        "danesmith_certificate_not_after_timestamp_seconds{certificate=\"mx1\"} 1793491200".to_owned(),
+        "danesmith_certificate_renewal_due_timestamp_seconds{certificate=\"mx1\"} 1790812800".to_owned(),
+        "danesmith_certificate_installed{certificate=\"odd\\\"name\\\\\"} 1".to_owned(),
+        "danesmith_deployment_owed{certificate=\"mx1\"} 1".to_owned(),
+        "danesmith_last_run{certificate=\"mx1\",end=\"waits\"} 1".to_owned(),
+        "danesmith_last_run{certificate=\"mx1\",end=\"failed\"} 0".to_owned(),
+        "danesmith_rotation_phase{certificate=\"mx1\",phase=\"deploying\"} 1".to_owned(),
+        "danesmith_rotation_phase{certificate=\"mx1\",phase=\"none\"} 0".to_owned(),
+        "danesmith_rotation_phase{certificate=\"odd\\\"name\\\\\",phase=\"none\"} 1".to_owned(),
+        format!(
+            "danesmith_pin_ripe_timestamp_seconds{{{owner},role=\"backup\",key=\"{backup}\"}} 1788775200"
+        ),
+        format!(
+            "danesmith_pin_everywhere_timestamp_seconds{{{owner},role=\"active\",key=\"{first}\"}} 1785542520"
+        ),
+        format!(
+            "danesmith_pin_published_timestamp_seconds{{{owner},role=\"former\",key=\"{former}\"}} 1785542460"
+        ),
+    ] {
+        assert!(text.lines().any(|line| line == expected), "{expected}\n{text}");
+    }
+    assert!(!text.contains(
+        "pin_ripe_timestamp_seconds{certificate=\"mx1\",owner=\"_25._tcp.mx1.example.org\",role=\"former\""
+    ));
+    // Each family once, each series once, every value a number.
+    let helps: Vec<_> = text.lines().filter(|line| line.starts_with("# HELP")).collect();
+    let series: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    for lines in [&helps, &series] {
+        let names: std::collections::BTreeSet<_> =
+            lines.iter().map(|l| l.rsplit_once(' ').unwrap().0).collect();
+        assert_eq!(names.len(), lines.len(), "{text}");
+    }
+    assert!(series.iter().all(|line| line.rsplit_once(' ').unwrap().1.parse::<i64>().is_ok()), "{text}");
+}

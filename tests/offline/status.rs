@@ -1,0 +1,107 @@
+//! `status` as it is typed: from zones.yaml and a state directory alone.
+
+use crate::dir::Dir;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::process::Command;
+
+const OWNER: &str = "_25._tcp.mx1.example.org";
+
+/// A certificate half a year old whose backup was seen on every server an hour ago. danesmith has looked for a week.
+fn site(rotation: Option<Value>, more: &str) -> (Dir, Timestamp) {
+    let dir = Dir::new();
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+    let ago = |hours: i64| (now - SignedDuration::from_hours(hours)).to_string();
+    std::fs::write(dir.path("zones.yaml"), format!(
+        "version: 1\naccounts: {{default: {{directory: letsencrypt-staging, agree_terms: true}}}}\n\
+         providers: {{home: {{rfc2136: {{server: 192.0.2.1, tsig: {{name: k, algorithm: hmac-sha256, secret: {{file: absent}}}}}}}}}}\n\
+         zones: {{example.org: {{provider: home}}}}\ncertificates:\n  mx1:\n    names: [mx1.example.org]\n    keys: managed\n    \
+         tlsa: [{OWNER}]\n{more}"
+    ))
+    .unwrap();
+    let pin = |key: &str, seen: i64| json!({"owner": format!("{OWNER}."), "spki": key.repeat(32), "first_published": ago(200), "seen_everywhere": ago(seen)});
+    let mut document = json!({
+        "version": 1,
+        "keys": {"active": "01".repeat(32), "backup": "02".repeat(32)},
+        "installed": {
+            "generation": 1, "names": ["mx1.example.org"], "spki": "01".repeat(32), "serial": "0a", "issuer": "CN=test",
+            "not_before": ago(24 * 10), "not_after": (now + SignedDuration::from_hours(24 * 80)).to_string(),
+        },
+        "pins": [pin("01", 190), pin("02", 1)],
+        "history": [{"owner": format!("{OWNER}."), "since": ago(24 * 7), "ttls": [{"ttl": 3600}]}],
+        "serving_since": ago(24 * 180),
+        "renewals": 2,
+    });
+    if let Some(rotation) = rotation {
+        document["rotation"] = rotation;
+    }
+    let folder = dir.path("state/certificates/mx1");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("state.json"), document.to_string()).unwrap();
+    (dir, now)
+}
+
+fn run(dir: &Dir, arguments: &[&str]) -> String {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_danesmith")).args(arguments).current_dir(&dir.0).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn one(dir: &Dir) -> Value {
+    let all: Value = serde_json::from_str(&run(dir, &["--json", "status"])).unwrap();
+    all["certificates"][0].clone()
+}
+
+fn hours(from: Timestamp, hours: i64) -> String {
+    (from + SignedDuration::from_hours(hours)).to_string()
+}
+
+#[test]
+fn a_pin_is_ripe_two_ttls_and_the_slack_after_the_last_server_had_it() {
+    let (dir, now) = site(None, "");
+    let pins = one(&dir)["pins"].clone();
+    // seen an hour ago, two TTLs of an hour, an hour of slack
+    assert_eq!((&pins[1]["role"], &pins[1]["ripe"]), (&json!("backup"), &json!(hours(now, 2))));
+    assert_eq!(one(&dir)["backup_ripe"], hours(now, 2));
+    let text = run(&dir, &["status"]);
+    assert!(text.contains("\n            may be served from 20"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+
+    let (dir, now) = site(None, "    rotation: {ttls: 1, slack: 30m}\n");
+    assert_eq!(one(&dir)["backup_ripe"], (now + SignedDuration::from_mins(30)).to_string());
+    // The TTL of a week ago is not known: the floor counts from the first look on.
+    let (dir, now) = site(None, "rotation: {ttl_floor: 604800}\n");
+    assert_eq!(one(&dir)["backup_ripe"], hours(now, 2), "a week has passed since the first look");
+}
+
+#[test]
+fn the_schedule_says_when_keys_change_next() {
+    let (dir, now) = site(None, "    rotate: {every: 1y}\n");
+    assert_eq!(one(&dir)["rotation_due"], hours(now, 24 * 185));
+    let (dir, _) = site(None, "    rotate: {renewals: 2}\n");
+    assert_eq!(one(&dir)["rotation_due"], one(&dir)["renewal_due"], "with the next renewal");
+    let (dir, _) = site(None, "    rotate: {renewals: 3}\n");
+    assert_eq!(one(&dir)["rotation_due"], Value::Null);
+    let (dir, _) = site(None, "");
+    assert_eq!(one(&dir)["rotation_due"], Value::Null);
+}
+
+#[test]
+fn a_rotation_under_way_is_told_in_text_and_metrics() {
+    let rotation = json!({"phase": "retiring", "from": "01".repeat(32), "to": "02".repeat(32), "since": "2026-01-02T03:04:00Z"});
+    let (dir, now) = site(Some(rotation), "");
+    let text = run(&dir, &["status"]);
+    assert!(
+        text.contains("\n  rotation  retiring since 2026-01-02 03:04 UTC, from 01010101 to 02020202\n"),
+        "{text}"
+    );
+    let metrics = run(&dir, &["status", "--prometheus"]);
+    for line in [
+        "danesmith_rotation_phase{certificate=\"mx1\",phase=\"retiring\"} 1".to_owned(),
+        "danesmith_rotation_since_timestamp_seconds{certificate=\"mx1\"} 1767323040".to_owned(),
+        format!("danesmith_backup_ripe_timestamp_seconds{{certificate=\"mx1\"}} {}", now.as_second() + 7200),
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
+    }
+}
