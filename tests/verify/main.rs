@@ -193,3 +193,31 @@ fn the_command_line_is_checked_before_anything_is_asked() {
     // Without hosts it is about zones.yaml, and there is none.
     Look::at(&lab, &[]).ends(78);
 }
+
+/// The words are part of the interface.
+#[test]
+fn every_check_is_documented() {
+    let documented = include_str!("../../docs/verify.md");
+    let mut words = std::collections::BTreeSet::new();
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/model/dane")).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_dir() || path.ends_with("tests.rs") {
+            continue;
+        }
+        for text in std::fs::read_to_string(path).unwrap().split('"').skip(1).step_by(2) {
+            let is_word =
+                text.contains('-') && text.bytes().all(|b| b.is_ascii_lowercase() || b"-0".contains(&b));
+            if is_word || ["insecure", "unreachable", "ttl", "fallback", "rotation"].contains(&text) {
+                words.insert(text.to_owned());
+            }
+        }
+    }
+    // Outcomes of probes, not checks.
+    for outcome in ["no-records", "not-offered"] {
+        assert!(words.remove(outcome), "{outcome}");
+    }
+    assert!(words.len() > 35, "{words:?}");
+    for word in words {
+        assert!(documented.contains(&format!("`{word}`")), "{word} is not in docs/verify.md");
+    }
+}
