@@ -16,7 +16,6 @@ mod manual;
 mod plugins;
 #[path = "exec/powerdns.rs"]
 mod powerdns;
-#[allow(dead_code, unused_imports, reason = "shared with the tests of other providers")]
 mod support;
 #[path = "exec/together.rs"]
 mod together;

@@ -15,6 +15,8 @@ const MAX_ROUNDS: u32 = 5;
 /// How long an accepted change may take to show in `list` before it is handed over again. Our choice: some hosts answer
 /// from a copy that follows a moment later.
 const SETTLING: Duration = Duration::from_secs(5);
+/// With less time left nothing is handed over again; our choice.
+const ENOUGH: Duration = Duration::from_secs(1);
 /// First pause between two looks.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 
@@ -51,8 +53,11 @@ impl<'a> Run<'a> {
             if steps.is_empty() {
                 return self.done(&before, seen.as_ref().unwrap_or(&before));
             }
+            if round > 1 && Instant::now() + ENOUGH > self.deadline {
+                break;
+            }
             match self.write(&steps).await {
-                Ok(()) => seen = Some(self.settled().await?),
+                Ok(()) => seen = Some(self.settled().await.map_err(unread)?),
                 Err(error) if may_go_on(&error) && round < MAX_ROUNDS && self.in_time(&error, round) => {
                     tracing::debug!("{}; looking again", error.message);
                     sleep(pause(&error, round)).await;
@@ -71,8 +76,9 @@ impl<'a> Run<'a> {
         Err(Error::new(
             Class::Conflict,
             format!(
-                "{} accepted the changes {MAX_ROUNDS} times, but they do not show: {}",
+                "{} got the changes {} times, but they do not show: {}",
                 self.provider.session.label(),
+                self.writes,
                 names.join(", ")
             ),
         )
@@ -89,7 +95,7 @@ impl<'a> Run<'a> {
 
     /// Looks until the changes show, at most 5 s.
     async fn settled(&self) -> Result<View, Error> {
-        let until = (Instant::now() + SETTLING).min(self.deadline);
+        let until = (Instant::now() + SETTLING).min(self.deadline - ENOUGH / 2);
         let mut pause = FIRST_LOOK;
         loop {
             let view = self.look().await?;
@@ -192,6 +198,11 @@ fn step(change: &Change, ttl: u32, listed: &[Listed], caps: &Capabilities) -> Op
 /// After these a look decides: somebody else wrote, it passes, or nobody knows what became of the request.
 fn may_go_on(error: &Error) -> bool {
     passes(error) || matches!(error.class, Class::Conflict | Class::Internal)
+}
+
+fn unread(late: Error) -> Error {
+    let message = format!("changes were handed over, but could not be read back: {}", late.message);
+    Error { message, ..late }.hint("run again: what stands is read first, and only the rest is written")
 }
 
 fn unsettled(first: &Error, then: &Error) -> Error {

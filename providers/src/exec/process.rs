@@ -2,7 +2,9 @@
 //! that takes its whole group along.
 
 use super::redact::Redactor;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
@@ -90,7 +92,7 @@ impl Process {
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let last_words = Arc::default();
         let log = || Log {
             label: start.label.clone(),
@@ -117,12 +119,12 @@ impl Process {
 
     /// Waits for the end of the child and leaves it unreaped, so that its id stays its own until its group is killed.
     pub(crate) async fn exited(&self) {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
         while let Some(leader) = self.group {
-            match waitid(WaitId::Pid(leader), options) {
-                Ok(None) => sleep(POLL).await,
+            match waitid(Id::Pid(leader), flags) {
+                Ok(WaitStatus::StillAlive) => sleep(POLL).await,
                 // Gone, or nobody we may wait for any more.
-                Ok(Some(_)) | Err(_) => break,
+                Ok(_) | Err(_) => break,
             }
         }
     }
@@ -165,7 +167,7 @@ impl Process {
     /// While the leader is not reaped its id cannot be given to anybody else, so this hits nobody else's group.
     fn kill_group(&mut self) {
         if let Some(group) = self.group.take() {
-            let _ = kill_process_group(group, Signal::KILL); // it fails when nobody is left
+            let _ = killpg(group, Signal::SIGKILL); // it fails when nobody is left
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn check_owner(program: &Path, label: &str) -> Result<(), Error> {
 }
 
 fn in_foreign_hands(metadata: &Metadata, guarded: bool) -> Option<String> {
-    let ours = rustix::process::geteuid().as_raw();
+    let ours = nix::unistd::geteuid().as_raw();
     if metadata.uid() != 0 && metadata.uid() != ours {
         return Some(format!("belongs to user {}, neither to root nor to us", metadata.uid()));
     }
