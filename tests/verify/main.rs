@@ -93,7 +93,7 @@ fn zones_that_are_not_signed_or_wrongly_and_servers_without_tls_are_told_apart()
     publish(&lab, &[key.pin(), spare()]);
     let home = lab.dir().join("mail/mx1/etc").display().to_string();
     lab.run("mail/bin/postconf", &["-c", &home, "smtpd_tls_security_level = none"]);
-    lab.run("mail/bin/postfix", &["-c", &home, "reload"]);
+    lab.reload(MailServer::Mx1);
     support::eventually(std::time::Duration::from_secs(10), "STARTTLS is gone", || {
         Look::at(&lab, &[AT]).findings() == ["critical no-starttls"]
     });
