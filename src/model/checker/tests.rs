@@ -58,20 +58,14 @@ fn mail_never_breaks_while_an_administrator_deletes_pins() {
 }
 
 #[test]
-fn mail_never_breaks_while_an_administrator_adds_records_and_lowers_the_ttl() {
-    holds(World { administrator: &[Ability::AddForeign, Ability::LowerTtl], ..ATTENDED }, 0);
+fn mail_never_breaks_while_an_administrator_adds_records() {
+    holds(World { administrator: &[Ability::AddForeign], ..ATTENDED }, 22_000);
 }
 
 #[test]
 fn mail_never_breaks_while_the_ttl_is_lowered_and_servers_do_not_answer() {
     let administrator = &[Ability::LowerTtl];
     holds(World { administrator, silence: true, aborts: 0, ..ATTENDED }, 119_000);
-}
-
-#[test]
-fn mail_never_breaks_while_an_administrator_changes_the_backup_key() {
-    let administrator = &[Ability::ChangeBackup];
-    holds(World { administrator, crashes: 1, aborts: 0, ..ATTENDED }, 0);
 }
 
 #[test]
