@@ -16,7 +16,7 @@ pub(super) enum Ability {
     RestoreUnseen,
     /// Lower the TTL.
     LowerTtl,
-    /// Name another key as backup, name the former again, and put its pin back after danesmith has removed it.
+    /// Name another key as backup once, name the former again, and put its pin back after danesmith has removed it.
     ChangeBackup,
 }
 
@@ -49,7 +49,8 @@ impl World {
             edits.push(Edit::LowerTtl);
         }
         if self.may(Ability::ChangeBackup) && s.disk.rotation.is_none() {
-            edits.push(if s.hand.lost.is_none() { Edit::LoseBackup } else { Edit::FindBackup });
+            edits.extend((!s.hand.changed).then_some(Edit::LoseBackup));
+            edits.extend(s.hand.lost.map(|_| Edit::FindBackup));
         }
         let unseen = self.may(Ability::RestoreUnseen);
         let deleted = s.hand.deleted.filter(|(_, seen)| *seen || unseen).map(|(n, _)| n);
@@ -79,7 +80,7 @@ impl World {
                 let mut document = (*s.disk).clone();
                 document.retired.remove(&key(next));
                 s.disk = Shared::new(document);
-                (s.hand.lost, s.backup) = (Some(s.backup), next);
+                (s.hand.lost, s.hand.changed, s.backup) = (Some(s.backup), true, next);
             }
             Edit::FindBackup => (s.hand.lost, s.backup) = (None, s.hand.lost?),
         }

@@ -52,6 +52,8 @@ pub(super) struct Hand {
     pub(super) restored: u8,
     /// The backup key that zones.yaml no longer names.
     pub(super) lost: Option<u8>,
+    /// Another backup key was named once.
+    pub(super) changed: bool,
 }
 
 /// TLSA at one server: a set of pins, a record of somebody else, the TTL.

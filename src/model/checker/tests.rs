@@ -26,27 +26,27 @@ fn holds(world: World, at_least: usize) {
 
 #[test]
 fn mail_never_breaks_in_rotations_with_crashes_and_aborts() {
-    holds(STEADY, 0);
+    holds(STEADY, 19_000);
 }
 
 #[test]
 fn mail_never_breaks_from_the_first_deployment_on() {
-    holds(World { fresh: true, ..STEADY }, 0);
+    holds(World { fresh: true, ..STEADY }, 19_000);
 }
 
 #[test]
 fn mail_never_breaks_with_three_instances() {
-    holds(World { instances: 3, ..STEADY }, 0);
+    holds(World { instances: 3, ..STEADY }, 20_000);
 }
 
 #[test]
 fn a_second_cache_that_fetches_at_other_times_sees_no_gap() {
-    holds(World { caches: 2, instances: 1, ..STEADY }, 0);
+    holds(World { caches: 2, instances: 1, ..STEADY }, 56_000);
 }
 
 #[test]
 fn mail_never_breaks_while_servers_and_instances_do_not_answer() {
-    holds(World { silence: true, ..STEADY }, 0);
+    holds(World { silence: true, ..STEADY }, 60_000);
 }
 
 /// One instance and one rotation: with an administrator the world is large enough.
@@ -54,27 +54,21 @@ const ATTENDED: World = World { instances: 1, rotations: 1, ..STEADY };
 
 #[test]
 fn mail_never_breaks_while_an_administrator_deletes_pins() {
-    holds(World { administrator: &[Ability::Delete], ..ATTENDED }, 0);
+    holds(World { administrator: &[Ability::Delete], ..ATTENDED }, 85_000);
 }
 
 #[test]
-fn mail_never_breaks_while_an_administrator_adds_records_and_lowers_the_ttl() {
-    holds(World { administrator: &[Ability::AddForeign, Ability::LowerTtl], ..ATTENDED }, 0);
+fn mail_never_breaks_while_an_administrator_adds_records() {
+    holds(World { administrator: &[Ability::AddForeign], ..ATTENDED }, 22_000);
 }
 
 #[test]
 fn mail_never_breaks_while_the_ttl_is_lowered_and_servers_do_not_answer() {
     let administrator = &[Ability::LowerTtl];
-    holds(World { administrator, silence: true, crashes: 1, aborts: 0, ..ATTENDED }, 0);
-}
-
-#[test]
-fn mail_never_breaks_while_an_administrator_changes_the_backup_key() {
-    let administrator = &[Ability::ChangeBackup];
-    holds(World { administrator, crashes: 1, aborts: 0, ..ATTENDED }, 0);
+    holds(World { administrator, silence: true, aborts: 0, ..ATTENDED }, 119_000);
 }
 
 #[test]
 fn a_forced_switch_defers_mail_for_one_ttl_at_most() {
-    holds(World { emergency: true, ..ATTENDED }, 0);
+    holds(World { emergency: true, ..ATTENDED }, 59_000);
 }

@@ -314,4 +314,6 @@ pub fn plan(
 }
 
 #[cfg(test)]
+mod rules_tests;
+#[cfg(test)]
 mod tests;
