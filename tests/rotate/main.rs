@@ -8,4 +8,5 @@ mod support;
 mod phases;
 mod post;
 mod refusals;
+mod sweep;
 mod twenty;
