@@ -46,7 +46,7 @@ fn a_second_cache_that_fetches_at_other_times_sees_no_gap() {
 
 #[test]
 fn mail_never_breaks_while_servers_and_instances_do_not_answer() {
-    holds(World { silence: true, ..STEADY }, 60_000);
+    holds(World { silence: true, caches: 2, ..STEADY }, 60_000);
 }
 
 /// One instance and one rotation: with an administrator the world is large enough.
@@ -54,7 +54,7 @@ const ATTENDED: World = World { instances: 1, rotations: 1, ..STEADY };
 
 #[test]
 fn mail_never_breaks_while_an_administrator_deletes_pins() {
-    holds(World { administrator: &[Ability::Delete], ..ATTENDED }, 85_000);
+    holds(World { administrator: &[Ability::Delete], caches: 2, ..ATTENDED }, 85_000);
 }
 
 #[test]
@@ -70,5 +70,11 @@ fn mail_never_breaks_while_the_ttl_is_lowered_and_servers_do_not_answer() {
 
 #[test]
 fn a_forced_switch_defers_mail_for_one_ttl_at_most() {
-    holds(World { emergency: true, ..ATTENDED }, 59_000);
+    holds(World { emergency: true, caches: 2, ..ATTENDED }, 59_000);
+}
+
+#[test]
+fn mail_never_breaks_while_an_administrator_changes_the_backup_key() {
+    let administrator = &[Ability::ChangeBackup];
+    holds(World { administrator, crashes: 0, aborts: 0, ..ATTENDED }, 0);
 }
