@@ -1,8 +1,12 @@
 //! How danesmith writes to DNS: one contract for every kind of provider. It knows zones, owner names and RRsets, and
 //! nothing of ACME. Core computes which values to add and which to remove; no provider is ever told to "set" a name.
 
+pub mod adapters;
+pub mod authoritative;
 pub mod catalog;
+pub mod conformance;
 mod error;
+pub mod exec;
 pub mod http;
 pub mod rfc2136;
 

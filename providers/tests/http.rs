@@ -9,6 +9,8 @@ mod features;
 mod format;
 #[path = "http/hostile.rs"]
 mod hostile;
+#[path = "http/logins.rs"]
+mod logins;
 #[path = "http/powerdns.rs"]
 mod powerdns;
 mod support;

@@ -40,7 +40,8 @@ fn target(text: &mut String, one: &Verified, now: Timestamp) {
     let _ = writeln!(text, "{}{}", one.survey.target, certificate.unwrap_or_default());
     if let Some(mail) = &one.survey.mail {
         let hosts: Vec<String> = mail.mx.records.iter().map(|(n, host)| format!("{n} {host}")).collect();
-        row(text, &mail.mx, if hosts.is_empty() { vec!["none: the domain itself".into()] } else { hosts });
+        let implicit = hosts.is_empty() && mail.mx.is_believed();
+        row(text, &mail.mx, if implicit { vec!["none: the domain itself".into()] } else { hosts });
     }
     for host in &one.survey.hosts {
         if one.survey.target != host.endpoint.to_string() {

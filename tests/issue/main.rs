@@ -16,4 +16,5 @@ mod foreign;
 mod names;
 mod propagation;
 mod site;
+mod verify;
 mod zones;

@@ -4,6 +4,8 @@
 mod case;
 mod drive;
 mod files;
+mod models;
+mod signature;
 mod table;
 mod tree;
 mod wire;

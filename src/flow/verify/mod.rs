@@ -61,7 +61,7 @@ async fn domain_survey(eyes: &Eyes, zones: &Zones, domain: &str) -> Result<Surve
     .await;
     let smtp = |host: &str| Endpoint { protocol: Protocol::Smtp, host: host.to_owned(), port: 25 };
     let endpoints = match &mx {
-        Found { trust: Err(_), .. } => Vec::new(),
+        unbelievable if !unbelievable.is_believed() => Vec::new(),
         Found { records, .. } if records.is_empty() => vec![smtp(domain)],
         Found { records, .. } => {
             let mut hosts = records.clone();

@@ -2,9 +2,11 @@
 
 use super::dns::{look_up, records};
 use super::finding::Finding;
+use super::record::Tlsa;
 use super::served::served;
-use super::survey::{HostView, Mail, Survey};
+use super::survey::{AtServer, HostView, Mail, Survey, Trust};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// Everything that is wrong with a domain, host or endpoint, the worst first. Each check has a stable word.
 pub fn judge(survey: &Survey, now: Timestamp) -> Vec<Finding> {
@@ -17,15 +19,17 @@ pub fn judge(survey: &Survey, now: Timestamp) -> Vec<Finding> {
         look_up(&host.aaaa, now, &mut found);
         look_up(&host.tlsa, now, &mut found);
         presence(host, survey, &mut found);
-        if !host.tlsa.records.is_empty() {
+        if host.tlsa.is_believed() && !host.tlsa.records.is_empty() {
             unprotected(host, &mut found);
             records(host, &mut found);
         }
         served(host, now, mx_is_secure(survey), &mut found);
     }
-    let mut each = Vec::new();
+    let mut each: Vec<Finding> = Vec::new();
     for finding in found {
-        if !each.contains(&finding) {
+        // A server that answers nothing is told once, not for every question.
+        let silent = |known: &Finding| finding.check == "server-silent" && known.at == finding.at;
+        if !each.iter().any(|known| *known == finding || silent(known)) {
             each.push(finding);
         }
     }
@@ -44,7 +48,7 @@ fn domain(mail: &Mail, hosts: &[HostView], now: Timestamp, found: &mut Vec<Findi
         return;
     }
     let pinned = hosts.iter().any(|host| !host.tlsa.records.is_empty());
-    if let (Ok(super::survey::Trust::Insecure(why)), true) = (&mail.mx.trust, pinned) {
+    if let (Ok(Trust::Insecure(why)), true) = (&mail.mx.trust, pinned) {
         let words = format!("not secured by DNSSEC: {why}; senders do not look for TLSA (RFC 7672 §2.2.1)");
         found.push(Finding::error("insecure", mail.mx.title(), words));
     }
@@ -56,7 +60,14 @@ fn domain(mail: &Mail, hosts: &[HostView], now: Timestamp, found: &mut Vec<Findi
 
 /// No TLSA at all.
 fn presence(host: &HostView, survey: &Survey, found: &mut Vec<Finding>) {
-    if !host.tlsa.records.is_empty() || host.tlsa.trust.is_err() {
+    if !host.tlsa.records.is_empty() || !host.tlsa.is_believed() {
+        return;
+    }
+    let there = |at: &AtServer<Tlsa>| at.answer.as_ref().is_ok_and(|(records, _)| !records.is_empty());
+    if let Some(at) = host.tlsa.servers.iter().find(|at| there(at)) {
+        let words =
+            format!("{} has records, the resolver says none: it remembers the time before", at.server);
+        found.push(Finding::warn("resolver-behind", host.tlsa.title(), words));
         return;
     }
     let others = survey.hosts.iter().any(|other| !other.tlsa.records.is_empty());
@@ -72,20 +83,23 @@ fn presence(host: &HostView, survey: &Survey, found: &mut Vec<Finding>) {
 
 /// Records that senders do not even look for, or do not believe.
 fn unprotected(host: &HostView, found: &mut Vec<Finding>) {
-    use super::survey::Trust::Insecure;
-    let insecure = |trust: &Result<super::survey::Trust, String>| match trust {
-        Ok(Insecure(why)) => Some(why.clone()),
+    let rrsets = [
+        (host.a.rtype, &host.a.trust),
+        (host.aaaa.rtype, &host.aaaa.trust),
+        (host.tlsa.rtype, &host.tlsa.trust),
+    ];
+    let insecure = rrsets.into_iter().filter_map(|(rtype, trust)| match trust {
+        Ok(Trust::Insecure(why)) => Some((rtype, why)),
         _ => None,
-    };
-    for (title, trust) in [
-        (host.a.title(), &host.a.trust),
-        (host.aaaa.title(), &host.aaaa.trust),
-        (host.tlsa.title(), &host.tlsa.trust),
-    ] {
-        if let Some(why) = insecure(trust) {
-            let words =
-                format!("not secured by DNSSEC: {why}; the TLSA records protect nobody (RFC 7672 §2.2)");
-            found.push(Finding::error("insecure", title, words));
-        }
+    });
+    let (types, reasons): (Vec<&str>, BTreeSet<&String>) = insecure.unzip();
+    if !types.is_empty() {
+        let reasons: Vec<&str> = reasons.into_iter().map(String::as_str).collect();
+        let words = format!(
+            "{} not secured by DNSSEC: {}; the TLSA records protect nobody (RFC 7672 §2.2)",
+            types.join(", "),
+            reasons.join("; ")
+        );
+        found.push(Finding::error("insecure", host.endpoint.to_string(), words));
     }
 }

@@ -3,7 +3,7 @@
 use super::finding::Finding;
 use super::matching::{Mismatch, considered, matching};
 use super::record::Tlsa;
-use super::survey::{HostView, Seen, Trust};
+use super::survey::{HostView, Seen};
 use super::verdict::{is_named, is_smtp, key_of};
 use crate::model::desired::Protocol;
 use crate::model::endpoint::{Algorithm, Failure, FailureKind, Sni};
@@ -18,12 +18,10 @@ type Shown<'h> = BTreeMap<(Algorithm, &'h [Vec<u8>]), ()>;
 /// Judges every address of the host.
 pub(super) fn served(host: &HostView, now: Timestamp, mx_secure: bool, findings: &mut Vec<Finding>) {
     let addresses: BTreeSet<SocketAddr> = host.probes.iter().map(|probe| probe.address).collect();
-    if addresses.is_empty() && host.a.trust.is_ok() && host.aaaa.trust.is_ok() {
+    if addresses.is_empty() && host.a.is_believed() && host.aaaa.is_believed() {
         findings.push(Finding::error("no-address", host.endpoint.to_string(), "the host has no address"));
     }
-    let protected = mx_secure
-        && [&host.a.trust, &host.aaaa.trust].iter().all(|t| is_secure(t))
-        && is_secure(&host.tlsa.trust);
+    let protected = mx_secure && host.a.is_secure() && host.aaaa.is_secure() && host.tlsa.is_secure();
     let mut all_shown = Shown::new();
     for address in addresses {
         let shown = shown(host, address);
@@ -34,11 +32,9 @@ pub(super) fn served(host: &HostView, now: Timestamp, mx_secure: bool, findings:
         nameless(host, address, &shown, findings);
         all_shown.extend(shown);
     }
-    stale(host, &all_shown, now, findings);
-}
-
-fn is_secure(trust: &Result<Trust, String>) -> bool {
-    matches!(trust, Ok(Trust::Secure { .. }))
+    if host.tlsa.is_believed() {
+        stale(host, &all_shown, now, findings);
+    }
 }
 
 fn shown(host: &HostView, address: SocketAddr) -> Shown<'_> {
@@ -78,7 +74,7 @@ fn failures(host: &HostView, address: SocketAddr, findings: &mut Vec<Finding>) {
 
 /// Whether senders insist on TLS here.
 fn usable(host: &HostView) -> bool {
-    is_secure(&host.tlsa.trust) && host.tlsa.records.iter().any(|record| record.usable(is_smtp(host)).is_ok())
+    host.tlsa.is_secure() && host.tlsa.records.iter().any(|record| record.usable(is_smtp(host)).is_ok())
 }
 
 fn told(failure: &Failure, at: &str, required: bool) -> Finding {
@@ -113,6 +109,9 @@ fn compare(
     findings: &mut Vec<Finding>,
 ) {
     let at = format!("{} at {address}, {algorithm}", host.endpoint);
+    if !host.tlsa.is_believed() {
+        return; // the look-up stops mail already
+    }
     let mut sets: Vec<(String, &[Tlsa])> = vec![(String::new(), &host.tlsa.records)];
     for server in &host.tlsa.servers {
         if let Ok((records, _)) = &server.answer
@@ -183,17 +182,25 @@ fn stale(host: &HostView, shown: &Shown<'_>, now: Timestamp, findings: &mut Vec<
     for (parameters, records) in triples {
         let at = format!("{}: {parameters}", host.tlsa.title());
         let mut told = BTreeSet::new();
-        for (algorithm, chain) in shown.keys() {
+        let anchors = records.iter().any(|record| matches!(record.usage, 0 | 2));
+        // Where nothing matches at all, that is told already; why a trust anchor does not match, is not.
+        let told_already = |chain: &[Vec<u8>]| !anchors && !considered_match(host, chain, now);
+        for (algorithm, chain) in shown.keys().filter(|(_, chain)| !told_already(chain)) {
             let results: Vec<_> = records.iter().map(|r| matching(r, chain, &host.names, now)).collect();
             if results.iter().any(Result::is_ok) {
                 continue;
             }
-            let (check, words) = why(records.iter().any(|r| matches!(r.usage, 0 | 2)), results, *algorithm);
+            let (check, words) = why(anchors, results, *algorithm);
             if told.insert((check, words.clone())) {
                 findings.push(Finding::error(check, &at, words));
             }
         }
     }
+}
+
+fn considered_match(host: &HostView, chain: &[Vec<u8>], now: Timestamp) -> bool {
+    let counted = considered(&host.tlsa.records, is_smtp(host));
+    counted.into_iter().any(|record| matching(record, chain, &host.names, now).is_ok())
 }
 
 /// The most telling of the reasons why no record of a triple matches.

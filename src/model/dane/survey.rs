@@ -56,6 +56,11 @@ impl<T> Found<T> {
         format!("{} of `{}`", self.rtype, self.name)
     }
 
+    /// Whether a sender's resolver passes this on at all.
+    pub fn is_believed(&self) -> bool {
+        matches!(self.trust, Ok(Trust::Secure { .. } | Trust::Insecure(_)))
+    }
+
     /// Validated, records or their absence.
     pub fn is_secure(&self) -> bool {
         matches!(self.trust, Ok(Trust::Secure { .. }))

@@ -173,18 +173,18 @@ fn a_good_house_has_no_findings() {
 
 #[test]
 fn an_endpoint_that_matches_no_record_stops_mail() {
-    assert_eq!(with(|s, _| publish(s, &[spare(1)])), [(Critical, "no-match"), (Error, "stale-triple")]);
+    assert_eq!(with(|s, _| publish(s, &[spare(1)])), [(Critical, "no-match")]);
     let rsa_too = |s: &mut Survey, _: &[Vec<u8>]| {
         s.hosts[0].probes[1].seen = Seen::Chain(self_signed());
         s.hosts[0].probes[3].seen = s.hosts[0].probes[1].seen.clone();
     };
-    assert_eq!(with(rsa_too), [(Critical, "no-match"), (Error, "stale-triple")]);
+    assert_eq!(with(rsa_too), [(Critical, "no-match")]);
     let second_address = |s: &mut Survey, _: &[Vec<u8>]| {
         let mut other = probe(Sni::Sent, Algorithm::Ecdsa, Seen::Chain(self_signed()));
         other.address = "[2001:db8::1]:25".parse().unwrap();
         s.hosts[0].probes.push(other);
     };
-    assert_eq!(with(second_address), [(Critical, "no-match"), (Error, "stale-triple")]);
+    assert_eq!(with(second_address), [(Critical, "no-match")]);
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn a_triple_with_past_or_future_keys_only_is_an_error() {
 #[test]
 fn a_weaker_digest_counts_for_nothing_beside_a_stronger_one() {
     let next = |s: &mut Survey, chain: &[Vec<u8>]| publish(s, &[pin(chain), tlsa(3, 1, 2, &[9; 64])]);
-    assert_eq!(with(next), [(Critical, "no-match"), (Error, "stale-triple"), (Warn, "mixed-matching")]);
+    assert_eq!(with(next), [(Critical, "no-match"), (Warn, "mixed-matching")]);
     let chain = self_signed();
     let finding = &judge(&survey(host(&chain, &[pin(&chain), tlsa(3, 1, 2, &[9; 64])])), now())[0];
     assert!(finding.words.contains("counts for nothing beside a stronger digest"), "{finding}");
@@ -332,91 +332,16 @@ fn a_missing_parent_of_the_owner_name_is_an_error() {
 }
 
 #[test]
-fn records_that_no_sender_can_use_are_errors() {
-    for (record, check) in [
-        (tlsa(1, 1, 1, &[1; 32]), "usage-unusable"),
-        (tlsa(0, 0, 1, &[1; 32]), "usage-unusable"),
-        (tlsa(3, 1, 1, &[1; 31]), "digest-length"),
-        (tlsa(3, 1, 2, &[1; 32]), "digest-length"),
-        (tlsa(3, 1, 1, &Sha256::digest(b"")), "empty-digest"),
-        (tlsa(3, 1, 1, &[]), "digest-length"),
-        (tlsa(4, 1, 1, &[1; 32]), "parameters-unknown"),
-        (tlsa(3, 2, 1, &[1; 32]), "parameters-unknown"),
-        (tlsa(3, 1, 3, &[1; 32]), "parameters-unknown"),
-    ] {
-        let findings = with(|s, chain| publish(s, &[pin(chain), record.clone()]));
-        assert_eq!(findings[0], (Error, check), "{record}");
-        assert!(findings.iter().all(|(severity, _)| *severity != Critical), "{record}: {findings:?}");
-        // alone it is as if there were no record: encryption without authentication
-        assert_eq!(with(|s, _| publish(s, std::slice::from_ref(&record)))[0], (Error, check), "{record}");
-    }
-    let on_https = |s: &mut Survey, chain: &[Vec<u8>]| {
-        publish(s, &[tlsa(1, 1, 1, &Sha256::digest(spki(&chain[0])))]);
-        s.hosts[0].endpoint.protocol = Protocol::Tls;
-        s.hosts[0].endpoint.port = 443;
-    };
-    assert_eq!(with(on_https), []);
-}
-
-#[test]
-fn usage_2_wants_anchor_name_and_dates() {
-    let anchor = |chain: &[Vec<u8>]| tlsa(2, 1, 1, &Sha256::digest(spki(&chain[1])));
-    let good = issued("mx1.example.org", 2040);
-    assert_eq!(with_chain(&good, &[anchor(&good)]), []);
-    let wildcard = issued("*.example.org", 2040);
-    assert_eq!(with_chain(&wildcard, &[anchor(&wildcard)]), []);
-    let of_the_domain = issued("example.org", 2040);
-    assert_eq!(with_chain(&of_the_domain, &[anchor(&of_the_domain)]), []);
-
-    let named_otherwise = issued("mail.example.org", 2040);
-    let expired = issued("mx1.example.org", 2026);
-    let issuer = anchor(&good);
-    let alone = vec![good[0].clone()];
-    let elsewhere = vec![self_signed().remove(0), good[1].clone()];
-    for (chain, record, check) in [
-        (&named_otherwise, anchor(&named_otherwise), "ta-name"),
-        (&expired, anchor(&expired), "ta-dates"),
-        (&alone, issuer.clone(), "ta-absent"),
-        (&expired, issuer.clone(), "ta-absent"),
-        (&elsewhere, issuer.clone(), "ta-chain"),
-    ] {
-        let both = [(Critical, "no-match"), (Error, check)];
-        assert_eq!(with_chain(chain, std::slice::from_ref(&record)), both);
-        // beside a pin that matches mail flows, and the error stays
-        assert_eq!(with_chain(chain, &[pin(chain), record]), [(Error, check)]);
-    }
-}
-
-#[test]
-fn usage_3_minds_neither_names_nor_dates() {
-    let expired = issued("mail.example.net", 2021);
-    assert_eq!(with_chain(&expired, &[pin(&expired), spare(1)]), []);
-    let whole = tlsa(3, 0, 1, &Sha256::digest(&expired[0]));
-    assert_eq!(with_chain(&expired, &[whole]), [(Warn, "selector-0")]);
-    let leaf_as_anchor = tlsa(2, 1, 1, &Sha256::digest(spki(&expired[0])));
-    assert_eq!(with_chain(&expired, &[leaf_as_anchor])[0], (Critical, "no-match"));
-}
-
-#[test]
-fn unwise_records_are_told() {
-    let full = |s: &mut Survey, chain: &[Vec<u8>]| publish(s, &[tlsa(3, 1, 0, &spki(&chain[0]))]);
-    assert_eq!(with(full), [(Warn, "full-data")]);
-    let mixed = |s: &mut Survey, chain: &[Vec<u8>]| {
-        publish(s, &[pin(chain), tlsa(3, 1, 2, &Sha512::digest(spki(&chain[0])))]);
-    };
-    assert_eq!(with(mixed), [(Warn, "mixed-matching")]);
-    for (ttl, expected) in
-        [(299, vec![(Warn, "ttl")]), (300, vec![]), (86_400, vec![]), (86_401, vec![(Warn, "ttl")])]
-    {
-        assert_eq!(with(|s, _| s.hosts[0].tlsa.ttl = ttl), expected, "{ttl}");
-    }
-}
-
-#[test]
 fn a_host_without_records_is_told() {
     assert_eq!(with(|s, _| publish(s, &[])), [(Warn, "no-tlsa")]);
     let second = |s: &mut Survey, chain: &[Vec<u8>]| s.hosts.push(host(chain, &[]));
     assert_eq!(with(second), [(Warn, "mx-without-tlsa")]);
+}
+
+#[test]
+fn a_resolver_that_remembers_the_time_before_the_records_is_told() {
+    let before = |s: &mut Survey, _: &[Vec<u8>]| s.hosts[0].tlsa.records.clear();
+    assert_eq!(with(before), [(Warn, "resolver-behind")]);
 }
 
 #[test]
@@ -458,7 +383,8 @@ fn the_worst_comes_first_and_nothing_twice() {
         let same = s.hosts[0].clone();
         s.hosts.push(same);
     });
-    assert_eq!(all, [(Critical, "no-match"), (Error, "stale-triple"), (Warn, "ttl"), (Info, "no-tlsrpt")]);
+    assert_eq!(all, [(Critical, "no-match"), (Warn, "ttl"), (Info, "no-tlsrpt")]);
 }
 
 mod ledger;
+mod records;

@@ -110,7 +110,7 @@ fn staged(wanted: &Wanted, spare: Option<&Installed>, key: SpkiDigest, now: Time
     spare.is_some_and(|s| s.spki == key && s.names == wanted.names && renewal::due(s, wanted.renew) > now)
 }
 
-/// The key's pin is ripe at every owner, and this round of questions says so (dane.md's rules 3, 5, 7, 9).
+/// The key's pin is ripe at every owner, and this round of questions says so (RFC 7671 §8.1, §11; RFC 7672 §2.1.2, §2.2).
 fn ripe(
     wanted: &Wanted,
     durable: &Document,
