@@ -1,4 +1,4 @@
-//! With all rules nothing is found, in any world: 1,145,000 unique states at least, the sum of the numbers below. Time has no
+//! With all rules nothing is found, in any world: 1,144,000 unique states at least, the sum of the numbers below. Time has no
 //! end in any of them; where a number is [`ANY`], neither has it.
 
 use super::*;
