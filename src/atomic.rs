@@ -26,7 +26,7 @@ pub struct Access {
     pub mode: u32,
 }
 
-/// Like [`write`], for a file that others use: owner, group and mode are final before a byte is in it.
+/// Like [`write()`], for a file that others use: owner, group and mode are final before a byte is in it.
 pub fn write_as(path: &Path, content: &[u8], access: Access) -> Result<()> {
     let temp = temporary(path);
     let written = remove_if_there(&temp)

@@ -22,7 +22,11 @@ pub fn learn(
 ) -> bool {
     let before = document.clone();
     for (owner, view) in views {
+        let heard = view.silent.is_empty() && view.doubtful.is_empty() || !wanted.holds(Guard::SilentTtl);
         let history = history(document, owner, view, now);
+        if history.unheard {
+            (history.since, history.unheard) = (view.asked_at.unwrap_or(now), !heard);
+        }
         serials(history, view);
         ttls(history, view, wanted, now);
         stop_clocks(document, owner, view, wanted);
@@ -42,6 +46,7 @@ fn history<'a>(
         document.history.push(OwnerHistory {
             owner: owner.to_owned(),
             since: view.asked_at.unwrap_or(now),
+            unheard: true,
             target: view.target.clone(),
             ttls: Vec::new(),
             serials: BTreeMap::new(),
@@ -71,8 +76,10 @@ fn serials(history: &mut OwnerHistory, view: &mut OwnerView) {
 
 fn ttls(history: &mut OwnerHistory, view: &OwnerView, wanted: &Wanted, now: Timestamp) {
     let standing = view.ttl.map(|ttl| ttl.saturating_add(view.alias_ttl.unwrap_or(0)));
+    // A server that was not heard, or is not believed, may go on giving the former TTL to caches.
+    let heard = view.silent.is_empty() && view.doubtful.is_empty() || !wanted.holds(Guard::SilentTtl);
     for seen in history.ttls.iter_mut().filter(|seen| seen.gone.is_none() && Some(seen.ttl) != standing) {
-        seen.gone = Some(now);
+        seen.gone = heard.then_some(now);
     }
     if let Some(ttl) = standing {
         match history.ttls.iter_mut().find(|seen| seen.ttl == ttl) {

@@ -2,7 +2,6 @@
 
 pub mod certificate;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)]
 mod checker;
 pub mod csr;
 pub mod dane;

@@ -54,6 +54,9 @@ pub struct OwnerHistory {
     pub owner: String,
     /// When we first looked, or first found this target. What stood there before is unknown.
     pub since: Timestamp,
+    /// Some server has not answered yet: what it holds is as unknown as what stood before, so `since` moves on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unheard: bool,
     /// The name that holds the records, after aliases.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub target: String,

@@ -1,25 +1,52 @@
 //! Keys at every endpoint.
 
+use crate::dns::Security;
 use crate::flow::world::World;
 use crate::model::desired::{Certificate, Endpoints};
 use crate::model::endpoint::{Endpoint, EndpointView, FailedProbe, Failure, Shown, Sni, Versions};
 use crate::model::key::read_any;
 use crate::verify::{Outcome, Presented};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
+use hickory_proto::rr::{Name, RData, RecordType};
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
 /// What every address of every endpoint presents. Every certificate of an address counts: senders choose the algorithm.
 pub(in crate::flow) async fn endpoints(world: &World, wanted: &Certificate) -> EndpointView {
     let mut view = EndpointView::default();
     let Endpoints::Listed(list) = &wanted.endpoints else { return view };
-    let probed = join_all(list.iter().map(|e| async move { (e, world.endpoints.probe(e).await) })).await;
+    let probed = join_all(list.iter().map(|e| async move { (e, probe(world, e).await) })).await;
     for (endpoint, presented) in probed {
         match presented {
-            Err(failure) => fail(&mut view, endpoint, endpoint.to_string(), failure.words),
+            Err(words) => fail(&mut view, endpoint, endpoint.to_string(), words),
             Ok(answers) => add(&mut view, endpoint, &answers),
         }
     }
     view
+}
+
+/// At the addresses that senders find in DNS: this machine's `hosts` file may know one of several instances only, such as
+/// 127.0.1.1 on the mail host itself. It counts where DNS has no address at all.
+async fn probe(world: &World, endpoint: &Endpoint) -> Result<Vec<Presented>, String> {
+    let name = match (endpoint.host.parse::<IpAddr>(), Name::from_ascii(format!("{}.", endpoint.host))) {
+        (Err(_), Ok(name)) => name,
+        _ => return world.endpoints.probe(endpoint).await.map_err(|failure| failure.words),
+    };
+    let both =
+        join(world.reads.lookup(&name, RecordType::A), world.reads.lookup(&name, RecordType::AAAA)).await;
+    let mut addresses = BTreeSet::new();
+    for found in [both.0, both.1] {
+        let found = found.map_err(|e| format!("its addresses are not known: {}", e.cause))?;
+        if let Security::Bogus(why) = &found.security {
+            return Err(format!("its addresses are bogus: {why}"));
+        }
+        addresses.extend(found.records.iter().filter_map(RData::ip_addr));
+    }
+    if addresses.is_empty() {
+        return world.endpoints.probe(endpoint).await.map_err(|failure| failure.words);
+    }
+    let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port)).collect();
+    Ok(world.endpoints.probe_at(endpoint, &addresses).await)
 }
 
 fn add(view: &mut EndpointView, endpoint: &Endpoint, answers: &[Presented]) {

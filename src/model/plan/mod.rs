@@ -79,6 +79,12 @@ pub enum Guard {
     ClockReset,
     /// The active key is served before it is first pinned.
     DeployFirst,
+    /// A switch that a killed run had decided is decided again.
+    DecidedAgain,
+    /// The former key is served again only when its pin is ripe.
+    AbortRipe,
+    /// A TTL is gone only when every server was seen without it.
+    SilentTtl,
 }
 
 impl Wanted {
@@ -282,7 +288,8 @@ pub fn plan(
         && live != Some(installed.generation)
         && !observed.lost
     {
-        return Step::Relink(installed.generation);
+        let decided = rotation::decided(wanted, durable, live, observed, now);
+        return decided.unwrap_or(Step::Relink(installed.generation));
     }
     if let Some(step) = certificate::certificate(wanted, durable, observed, now) {
         return step;
@@ -306,5 +313,7 @@ pub fn plan(
     Step::Nothing(rotation::next(wanted, durable).map_or(renewal, |rotation| renewal.min(rotation.max(now))))
 }
 
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod tests;

@@ -8,10 +8,12 @@ use super::{Guard, Observed, Proof, Step, Wanted, Wish};
 use crate::model::desired::Rotate;
 use crate::model::document::{Document, Installed};
 use crate::model::evidence::{NobodyPresents, Presence, Ripe};
+use crate::model::key::SpkiDigest;
 use crate::model::renewal;
 use crate::model::ripeness::{self, ripe_everywhere};
 use crate::model::rotation::{Phase, Rotation};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
 
 /// Signatures must outlive the waiting by this much: the next look may be an hour away (RFC 7671 §11).
 const CHECK_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
@@ -87,7 +89,7 @@ fn may_begin(
     if wanted.proof == Proof::Word {
         return Err(refusals::endpoints_unchecked().into());
     }
-    let evidence = ripe(wanted, durable, observed, forced, now)?;
+    let evidence = ripe(wanted, durable, observed, backup, forced, now)?;
     let Some(view) = &observed.endpoints else { return Ok(Step::ObserveEndpoints) };
     let presence = Presence::new(wanted, durable, view, now);
     let strangers = presence.others_than(&[wanted.active, backup]);
@@ -104,26 +106,21 @@ fn may_begin(
     }
 }
 
-fn staged(
-    wanted: &Wanted,
-    spare: Option<&Installed>,
-    key: crate::model::key::SpkiDigest,
-    now: Timestamp,
-) -> bool {
+fn staged(wanted: &Wanted, spare: Option<&Installed>, key: SpkiDigest, now: Timestamp) -> bool {
     spare.is_some_and(|s| s.spki == key && s.names == wanted.names && renewal::due(s, wanted.renew) > now)
 }
 
-/// The new key's pin is ripe at every owner, and this round of questions says so (dane.md's rules 3, 5, 7, 9).
+/// The key's pin is ripe at every owner, and this round of questions says so (RFC 7671 §8.1, §11; RFC 7672 §2.1.2, §2.2).
 fn ripe(
     wanted: &Wanted,
     durable: &Document,
     observed: &Observed,
+    key: SpkiDigest,
     forced: bool,
     now: Timestamp,
 ) -> Result<Ripe, Blocked> {
-    let (Some(backup), Some(views)) = (wanted.backup, &observed.pins) else {
-        return Err(refusals::no_backup().into());
-    };
+    let unseen = BTreeMap::new();
+    let views = observed.pins.as_ref().unwrap_or(&unseen);
     for owner in &wanted.owners {
         let view = views.get(owner).cloned().unwrap_or_default();
         let doubts: Vec<_> = view.silent.iter().chain(&view.doubtful).cloned().collect();
@@ -133,10 +130,10 @@ fn ripe(
                 refusals::not_sure(owner, &doubts, restarted(wanted, durable, now)),
             ));
         }
-        if !view.everywhere.contains(&backup) {
+        if !view.everywhere.contains(&key) {
             return Err(Blocked::until(
                 soon(now, now),
-                refusals::not_everywhere(owner, backup, restarted(wanted, durable, now)),
+                refusals::not_everywhere(owner, key, restarted(wanted, durable, now)),
             ));
         }
         let needed = SignedDuration::from_secs(i64::from(view.ttl.unwrap_or(0))) + CHECK_INTERVAL;
@@ -145,15 +142,14 @@ fn ripe(
         }
     }
     if forced || !wanted.holds(Guard::Wait) {
-        return Ok(Ripe::believed(backup));
+        return Ok(Ripe::believed(key));
     }
-    match ripe_everywhere(durable, &wanted.owners, backup, &wanted.policy) {
-        Some(ripe) if ripe <= now => Ok(Ripe::believed(backup)),
-        Some(ripe) => Err(Blocked::until(ripe, refusals::unripe(backup, ripe, longest_ttl(durable)))),
-        None => Err(Blocked::until(
-            soon(now, now),
-            refusals::clock_stands(backup, restarted(wanted, durable, now)),
-        )),
+    match ripe_everywhere(durable, &wanted.owners, key, &wanted.policy) {
+        Some(ripe) if ripe <= now => Ok(Ripe::believed(key)),
+        Some(ripe) => Err(Blocked::until(ripe, refusals::unripe(key, ripe, longest_ttl(durable)))),
+        None => {
+            Err(Blocked::until(soon(now, now), refusals::clock_stands(key, restarted(wanted, durable, now))))
+        }
     }
 }
 
@@ -166,7 +162,7 @@ fn deploying(
 ) -> Step {
     if durable.installed.as_ref().is_none_or(|i| i.spki != rotation.to) {
         // A run ended between the decision and the switch: what was true then must be true now.
-        return match ripe(wanted, durable, observed, rotation.forced, now) {
+        return match ripe(wanted, durable, observed, rotation.to, rotation.forced, now) {
             Ok(_) if staged(wanted, durable.spare.as_ref(), rotation.to, now) => {
                 Step::ServeSpare(rotation.to)
             }
@@ -190,6 +186,49 @@ fn deploying(
     }
 }
 
+/// The former key is served again while somebody presents it anyway, or when its pin is ripe: somebody may have deleted it
+/// since the last server left it.
+fn back(
+    wanted: &Wanted,
+    durable: &Document,
+    rotation: &Rotation,
+    observed: &Observed,
+    now: Timestamp,
+) -> Step {
+    let switch = Step::ServeSpare(rotation.from);
+    let blocked = match ripe(wanted, durable, observed, rotation.from, rotation.forced, now) {
+        Err(blocked) if wanted.holds(Guard::AbortRipe) => blocked,
+        _ => return switch,
+    };
+    let Some(view) = &observed.endpoints else { return Step::ObserveEndpoints };
+    if Presence::new(wanted, durable, view, now).shows(rotation.from) {
+        return switch;
+    }
+    let until = blocked.until.unwrap_or_else(|| soon(rotation.since, now));
+    Step::Wait(until, format!("the former key is not served again yet: {}", blocked.refusal.cause))
+}
+
+/// A run was killed after it had decided to switch, and before anything was switched. What was true then must be true now,
+/// else the switch is undone on disk: `live` never left the other certificate.
+pub(super) fn decided(
+    wanted: &Wanted,
+    durable: &Document,
+    live: Option<u64>,
+    observed: &Observed,
+    now: Timestamp,
+) -> Option<Step> {
+    let (rotation, to) = (durable.rotation.as_ref()?, durable.installed.as_ref()?.spki);
+    let spare = durable.spare.as_ref().filter(|s| Some(s.generation) == live && s.spki != to)?;
+    if !wanted.holds(Guard::DecidedAgain) {
+        return None;
+    }
+    if observed.pins.is_none() {
+        return Some(Step::ObservePins);
+    }
+    let blocked = ripe(wanted, durable, observed, to, rotation.forced, now).is_err();
+    blocked.then_some(Step::ServeSpare(spare.spki))
+}
+
 fn aborting(
     wanted: &Wanted,
     durable: &Document,
@@ -200,7 +239,7 @@ fn aborting(
     if durable.installed.as_ref().is_some_and(|i| i.spki != rotation.from) {
         let usable = |spare: &Installed| spare.spki == rotation.from && spare.names == wanted.names;
         return match &durable.spare {
-            Some(spare) if usable(spare) => Step::ServeSpare(rotation.from),
+            Some(spare) if usable(spare) => back(wanted, durable, rotation, observed, now),
             _ => patience(durable, now).unwrap_or(Step::Stage(rotation.from)),
         };
     }
@@ -303,10 +342,6 @@ fn longest_ttl(durable: &Document) -> u32 {
 }
 
 /// When the pins of this key are ripe everywhere, for reports.
-pub fn ripe_time(
-    wanted: &Wanted,
-    durable: &Document,
-    key: crate::model::key::SpkiDigest,
-) -> Option<Timestamp> {
+pub fn ripe_time(wanted: &Wanted, durable: &Document, key: SpkiDigest) -> Option<Timestamp> {
     ripeness::ripe_everywhere(durable, &wanted.owners, key, &wanted.policy)
 }

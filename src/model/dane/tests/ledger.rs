@@ -24,6 +24,7 @@ fn books(active: SpkiDigest) -> Document {
         owner: ABSOLUTE.into(),
         target: String::new(),
         since: in_hours(-2500),
+        unheard: false,
         ttls: vec![TtlSeen { ttl: 3600, gone: None }],
         serials: [("ns1".to_owned(), 7)].into(),
     };

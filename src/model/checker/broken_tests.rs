@@ -1,0 +1,112 @@
+//! Without each rule mail breaks, or something else that must not happen: a rule whose absence nobody noticed would be
+//! superfluous, or the world too small.
+
+use super::tests::STEADY;
+use super::*;
+use stateright::{Checker, HasDiscoveries};
+
+const MAIL: &str = "mail never breaks";
+
+/// How many states were looked at before somebody noticed, and how.
+fn noticed(world: World, property: &'static str) {
+    let broken = world.broken;
+    let checker =
+        world.checker().threads(1).finish_when(HasDiscoveries::AllOf([property].into())).spawn_bfs().join();
+    let path = checker.discovery(property).map(|p| p.into_actions());
+    let steps = path.as_ref().map_or(0, Vec::len);
+    let states = checker.unique_state_count();
+    println!("{broken:?}: {states} states, {steps} steps until not \"{property}\": {path:?}");
+    let others: Vec<_> = checker.discoveries().into_iter().map(|(n, p)| (n, p.into_actions())).collect();
+    assert!(path.is_some(), "nobody notices {broken:?} in {states} states, only {others:?}");
+}
+
+fn without(guard: Guard) -> Option<Broken> {
+    Some(Broken::Guard(guard))
+}
+
+#[test]
+fn without_the_waiting_mail_breaks() {
+    noticed(World { broken: without(Guard::Wait), ..STEADY }, MAIL);
+}
+
+#[test]
+fn one_second_less_than_the_ttl_is_too_short() {
+    noticed(World { broken: Some(Broken::WaitOneLess), ..STEADY }, MAIL);
+}
+
+#[test]
+fn without_the_ttl_history_a_lowered_ttl_breaks_mail() {
+    let broken = without(Guard::TtlHistory);
+    noticed(World { broken, administrator: &[Ability::LowerTtl], ..STEADY }, MAIL);
+}
+
+#[test]
+fn waiting_for_the_primary_only_breaks_mail() {
+    noticed(World { broken: Some(Broken::PrimaryOnly), ..STEADY }, MAIL);
+}
+
+#[test]
+fn taking_silence_for_consent_breaks_mail() {
+    noticed(World { broken: Some(Broken::SilenceIsConsent), silence: true, ..STEADY }, MAIL);
+}
+
+#[test]
+fn retiring_after_the_first_instance_breaks_mail() {
+    noticed(World { broken: without(Guard::AllInstances), ..STEADY }, MAIL);
+}
+
+#[test]
+fn a_clock_that_goes_on_although_the_pin_vanished_breaks_mail() {
+    let broken = without(Guard::ClockReset);
+    noticed(World { broken, administrator: &[Ability::Delete], ..STEADY }, MAIL);
+}
+
+#[test]
+fn replacing_the_set_loses_records_of_others() {
+    let world = World { broken: Some(Broken::Replace), administrator: &[Ability::AddForeign], ..STEADY };
+    noticed(world, "records of others survive");
+}
+
+#[test]
+fn publishing_before_the_document_is_written_leaves_pins_that_nobody_knows() {
+    noticed(World { broken: Some(Broken::WriteLate), ..STEADY }, "every pin is a known key");
+}
+
+#[test]
+fn a_clock_that_stops_on_disk_only_after_the_removal_breaks_mail() {
+    let world = World { broken: Some(Broken::WriteLate), administrator: &[Ability::ChangeBackup], ..STEADY };
+    noticed(world, MAIL);
+}
+
+#[test]
+fn pinning_before_the_key_is_served_breaks_mail() {
+    noticed(World { broken: without(Guard::DeployFirst), fresh: true, ..STEADY }, MAIL);
+}
+
+/// Outside the guarantee: nobody can see what happened between two looks.
+#[test]
+fn a_pin_that_is_deleted_and_put_back_between_two_looks_breaks_mail() {
+    noticed(World { administrator: &[Ability::Delete, Ability::RestoreUnseen], ..STEADY }, MAIL);
+}
+
+/// Between the decision and the switch somebody deletes the new pin: nobody presents its key yet.
+#[test]
+fn a_switch_that_a_killed_run_had_decided_breaks_mail_unless_it_is_decided_again() {
+    let broken = without(Guard::DecidedAgain);
+    noticed(World { broken, administrator: &[Ability::Delete], ..STEADY }, MAIL);
+}
+
+/// Somebody deletes the former pin when every instance has left its key, and then the rotation is aborted.
+#[test]
+fn an_abort_to_a_key_whose_pin_is_not_ripe_breaks_mail() {
+    let broken = without(Guard::AbortRipe);
+    noticed(World { broken, administrator: &[Ability::Delete], ..STEADY }, MAIL);
+}
+
+/// The secondary goes on giving the higher TTL to caches while it does not answer us.
+#[test]
+fn a_ttl_that_counts_as_gone_while_a_server_is_silent_breaks_mail() {
+    let broken = without(Guard::SilentTtl);
+    let administrator = &[Ability::LowerTtl];
+    noticed(World { broken, silence: true, administrator, instances: 1, aborts: 0, ..STEADY }, MAIL);
+}
