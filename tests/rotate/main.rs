@@ -5,6 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod emergency;
+mod hourly;
+mod owners;
 mod phases;
 mod post;
 mod refusals;
