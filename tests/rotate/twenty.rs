@@ -48,17 +48,17 @@ fn rotate(post: &Post, trouble: Trouble, moments: &mut Moments) -> usize {
     loop {
         assert!(begin.elapsed() < Duration::from_secs(100), "{trouble:?}: {:#}", post.document());
         let mut run = post.spawn(&["rotate", "mx", "--wait", "--now"]);
-        let life = if deaths < 3 { moments.next(Duration::from_secs(6)) } else { Duration::from_secs(60) };
+        let mortal = deaths < 3 || ill;
+        let life = if mortal { moments.next(Duration::from_secs(6)) } else { Duration::from_secs(60) };
         let born = Instant::now();
         while run.try_wait().unwrap().is_none() && born.elapsed() < life {
             std::thread::sleep(Duration::from_millis(20));
-            if ill && begin.elapsed() > healing {
+            if ill && trouble != Trouble::LateInstance && begin.elapsed() > healing {
                 ill = false;
                 match trouble {
                     Trouble::FrozenSecondary => post.lab.thaw_secondary("example.test"),
                     Trouble::KilledPrimary => post.lab.start_daemon(Daemon::Bind),
-                    Trouble::LateInstance => post.lab.release(MailServer::Mx2),
-                    Trouble::Kills => {}
+                    Trouble::LateInstance | Trouble::Kills => {}
                 }
             }
         }
@@ -67,6 +67,11 @@ fn rotate(post: &Post, trouble: Trouble, moments: &mut Moments) -> usize {
             deaths += 1;
         }
         run.wait().unwrap();
+        if ill && trouble == Trouble::LateInstance && begin.elapsed() > healing {
+            // it fetches its files by itself, while danesmith is dead
+            ill = false;
+            post.lab.release(MailServer::Mx2);
+        }
         if post.keys().0 == after && post.document()["rotation"].is_null() && !ill {
             assert_ne!(post.keys().0, before);
             return deaths;
