@@ -70,6 +70,23 @@ impl Post {
 
     /// Writes zones.yaml, with another TTL of the TLSA records.
     pub(crate) fn configure_with(&self, keys: &str, rotation: &str, ttl: u32) {
+        let reload = self.lab.reload_command(&BOTH).join(", ");
+        self.write_zones(
+            ttl,
+            &format!(
+                "  mx:
+    names: [{HOST}]
+    {keys}
+    tlsa: [{OWNER}]
+    rotation: {rotation}
+    deploy: {{reload: [{reload}]}}
+"
+            ),
+        );
+    }
+
+    /// Writes zones.yaml with these certificates, YAML below `certificates:`.
+    pub(crate) fn write_zones(&self, ttl: u32, certificates: &str) {
         let text = format!(
             "version: 1
 state: ./state
@@ -80,15 +97,9 @@ providers:
   home: {{rfc2136: {{server: 127.0.0.11, tsig: {{name: danesmith-key, algorithm: hmac-sha256, secret: {{file: tsig.secret}}}}}}}}
 zones:
   example.test: {{provider: home, ttl: {{txt: 1, tlsa: {ttl}}}}}
+  acme.test: {{provider: home, ttl: {{txt: 1, tlsa: {ttl}}}}}
 certificates:
-  mx:
-    names: [{HOST}]
-    {keys}
-    tlsa: [{OWNER}]
-    rotation: {rotation}
-    deploy: {{reload: [{}]}}
-",
-            self.lab.reload_command(&BOTH).join(", ")
+{certificates}"
         );
         fs::write(self.lab.dir().join("zones.yaml"), text).unwrap();
     }
@@ -131,21 +142,62 @@ certificates:
 
     /// The state document.
     pub(crate) fn document(&self) -> Value {
-        serde_json::from_str(&self.lab.read("state/certificates/mx/state.json")).unwrap()
+        self.document_of("mx")
+    }
+
+    /// The state document of another certificate.
+    pub(crate) fn document_of(&self, certificate: &str) -> Value {
+        serde_json::from_str(&self.lab.read(&format!("state/certificates/{certificate}/state.json"))).unwrap()
+    }
+
+    /// Changes the state document of `mx`, as time or another history would have.
+    pub(crate) fn edit_document(&self, change: impl FnOnce(&mut Value)) {
+        let mut document = self.document();
+        change(&mut document);
+        fs::write(self.lab.dir().join("state/certificates/mx/state.json"), document.to_string()).unwrap();
     }
 
     /// Active and backup key of the document.
     pub(crate) fn keys(&self) -> (String, String) {
-        let keys = self.document()["keys"].clone();
+        self.keys_of("mx")
+    }
+
+    /// Active and backup key of another certificate; "" when there is none.
+    pub(crate) fn keys_of(&self, certificate: &str) -> (String, String) {
+        let keys = self.document_of(certificate)["keys"].clone();
         let hex = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         (hex(&keys["active"]), hex(&keys["backup"]))
     }
 
+    /// What `status` says for people.
+    pub(crate) fn status(&self) -> String {
+        self.lab.run("danesmith", &["status"])
+    }
+
+    /// Makes the key file `NAME.key`; gives its digest.
+    pub(crate) fn key_file(&self, name: &str) -> String {
+        self.lab.run("danesmith", &["keys", "new", "--out", &format!("{name}.key")]);
+        self.digest_of(name)
+    }
+
+    /// The digest of the key in `NAME.key`.
+    pub(crate) fn digest_of(&self, name: &str) -> String {
+        let pipe = format!(
+            "openssl pkey -in {name}.key -pubout -outform DER | openssl dgst -sha256 -r | cut -d' ' -f1"
+        );
+        self.lab.run("sh", &["-c", &pipe]).trim().to_owned()
+    }
+
     /// The pins at a server, sorted hex.
     pub(crate) fn pins(&self, server: &str) -> Vec<String> {
+        self.pins_at(server, OWNER)
+    }
+
+    /// The pins at another owner name, sorted hex.
+    pub(crate) fn pins_at(&self, server: &str, owner: &str) -> Vec<String> {
         let mut pins: Vec<String> = self
             .lab
-            .dig(server, OWNER, "TLSA")
+            .dig(server, owner, "TLSA")
             .iter()
             .filter_map(|line| Some(line.strip_prefix("3 1 1 ")?.replace(' ', "").to_lowercase()))
             .collect();

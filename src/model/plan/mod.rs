@@ -147,6 +147,8 @@ pub struct OwnerView {
     pub somewhere: BTreeSet<SpkiDigest>,
     /// TLSA records other than 3 1 1 that at least one server has.
     pub others: BTreeSet<OtherTlsa>,
+    /// Not every server that answered has the same of those.
+    pub others_differ: bool,
     /// Servers that did not answer, with the reason.
     pub silent: Vec<String>,
     /// Servers whose answer must not be believed (bogus, signatures that end too soon, a serial that went backwards),

@@ -220,7 +220,7 @@ pub(super) fn signatures_end(owner: &str, end: Timestamp) -> Refusal {
 pub(super) fn unripe(key: SpkiDigest, ripe: Timestamp, ttl: u32) -> Refusal {
     rotate(
         format!(
-            "the pin of {key} is not ripe before {}: caches may hold TLSA without it (longest TTL seen: {ttl} s)",
+            "the pin of {key} is not ripe before {}: caches may hold TLSA records of before (longest TTL seen: {ttl} s)",
             minute(ripe)
         ),
         "run again then, or let `--wait` wait",

@@ -7,6 +7,7 @@ use crate::model::document::{Installed, PinRecord};
 use crate::model::endpoint::Algorithm;
 use crate::model::evidence::Presence;
 use crate::model::ledger;
+use crate::model::ripeness::ripe_at;
 use crate::model::rotation::{OwnerHistory, Phase, Rotation, TtlSeen};
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -74,6 +75,8 @@ fn steady(since: i64) -> Document {
         unheard: false,
         target: String::new(),
         ttls: vec![TtlSeen { ttl: 3600, gone: None }],
+        others: BTreeSet::new(),
+        others_since: None,
         serials: BTreeMap::new(),
     };
     Document {
@@ -287,6 +290,33 @@ fn rule_15_the_key_of_a_certificate_beside_it_is_no_third_key() {
     assert!(begins(&step(&beside, &steady(WAIT), &observed)));
 }
 
+/// RFC 7671 §9: with a `3 1 2` of the old key in its cache, a sender looks at no `3 1 1`.
+#[test]
+fn rule_18_records_of_others_are_waited_for_like_our_own() {
+    let mut durable = steady(9 * WAIT);
+    let look = |durable: &mut Document, data: Option<u8>, differ: bool| {
+        let others = data.map(|n| OtherTlsa { kind: (3, 1, 2), data: vec![n; 64] }).into_iter().collect();
+        let mut views = BTreeMap::from([(
+            OWNER.to_owned(),
+            OwnerView { others, others_differ: differ, ..view(&[A, B]) },
+        )]);
+        ledger::learn(durable, &mut views, &wanted(), now());
+    };
+    let ripe = |durable: &Document| ripe_at(durable, OWNER, B, &wanted().policy).unwrap() <= now();
+    look(&mut durable, None, false);
+    assert!(ripe(&durable), "there was none and there is none");
+    look(&mut durable, Some(1), false);
+    assert!(!ripe(&durable), "caches lack the new one");
+    durable.history[0].others_since = Some(now() - seconds(WAIT));
+    look(&mut durable, Some(1), false);
+    assert!(ripe(&durable), "the waiting is over");
+    look(&mut durable, Some(1), true);
+    assert!(!ripe(&durable), "a server lacks it, and goes on filling caches");
+    durable.history[0].others_since = Some(now() - seconds(WAIT));
+    look(&mut durable, None, false);
+    assert!(!ripe(&durable), "caches still hold it");
+}
+
 #[test]
 fn rule_18_pins_of_others_are_left_alone() {
     let observed = seeing(view(&[A, B, C]), &[A]);
@@ -389,4 +419,7 @@ fn a_schedule_by_renewals_never_lets_a_certificate_expire() {
     assert!(begins(&calm(&renewals, &due(29, WAIT))));
     assert!(matches!(calm(&renewals, &due(29, WAIT - 1)), Step::Wait(..)));
     assert_eq!(calm(&renewals, &due(15, WAIT - 1)), Step::Issue(Reason::Due, A));
+    let mut begun = due(29, WAIT);
+    ledger::begin(&mut begun, A, B, false, now());
+    assert_eq!(calm(&renewals, &begun), Step::ServeSpare(B), "no order for the key that goes");
 }
