@@ -12,18 +12,18 @@ use crate::model::rotation::{OwnerHistory, Phase, Rotation, TtlSeen};
 use jiff::SignedDuration;
 use std::time::Duration;
 
-const OWNER: &str = "_25._tcp.mx1.example.org.";
-const A: SpkiDigest = SpkiDigest([0xaa; 32]);
-const B: SpkiDigest = SpkiDigest([0xbb; 32]);
-const C: SpkiDigest = SpkiDigest([0xcc; 32]);
+pub(super) const OWNER: &str = "_25._tcp.mx1.example.org.";
+pub(super) const A: SpkiDigest = SpkiDigest([0xaa; 32]);
+pub(super) const B: SpkiDigest = SpkiDigest([0xbb; 32]);
+pub(super) const C: SpkiDigest = SpkiDigest([0xcc; 32]);
 /// Two TTLs of 3600 s and an hour.
-const WAIT: i64 = 10_800;
+pub(super) const WAIT: i64 = 10_800;
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
 }
 
-fn seconds(n: i64) -> SignedDuration {
+pub(super) fn seconds(n: i64) -> SignedDuration {
     SignedDuration::from_secs(n)
 }
 
@@ -31,7 +31,7 @@ fn days(n: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * n)
 }
 
-fn wanted() -> Wanted {
+pub(super) fn wanted() -> Wanted {
     Wanted {
         names: vec!["mx1.example.org".into()],
         active: A,
@@ -41,7 +41,7 @@ fn wanted() -> Wanted {
         unsigned_ok: BTreeSet::new(),
         renew: Renew::Third,
         backup_usable: true,
-        siblings: BTreeSet::new(),
+        siblings: Vec::new(),
         policy: Policy::default(),
         schedule: Rotate::Manual,
         wish: Some(Wish::Rotate),
@@ -49,7 +49,12 @@ fn wanted() -> Wanted {
     }
 }
 
-fn certificate(generation: u64, spki: SpkiDigest) -> Installed {
+pub(super) fn rsa(keys: &[SpkiDigest]) -> Sibling {
+    let (certificate, owners) = ("rsa".to_owned(), [OWNER.to_owned()].into());
+    Sibling { certificate, owners, keys: keys.iter().copied().collect() }
+}
+
+pub(super) fn certificate(generation: u64, spki: SpkiDigest) -> Installed {
     Installed {
         generation,
         names: wanted().names,
@@ -62,7 +67,7 @@ fn certificate(generation: u64, spki: SpkiDigest) -> Installed {
 }
 
 /// Key A is served, a certificate for B is staged, and both pins have stood everywhere for so many seconds.
-fn steady(since: i64) -> Document {
+pub(super) fn steady(since: i64) -> Document {
     let pin = |spki| PinRecord {
         owner: OWNER.into(),
         spki,
@@ -88,13 +93,13 @@ fn steady(since: i64) -> Document {
     }
 }
 
-fn view(keys: &[SpkiDigest]) -> OwnerView {
+pub(super) fn view(keys: &[SpkiDigest]) -> OwnerView {
     let there: BTreeSet<_> = keys.iter().copied().collect();
     let (everywhere, somewhere) = (there.clone(), there);
     OwnerView { everywhere, somewhere, asked_at: Some(now()), ttl: Some(3600), ..OwnerView::default() }
 }
 
-fn shown(keys: &[SpkiDigest]) -> EndpointView {
+pub(super) fn shown(keys: &[SpkiDigest]) -> EndpointView {
     let shown = keys.iter().map(|key| Shown {
         host: "mx1.example.org".into(),
         at: "smtp://mx1.example.org:25".into(),
@@ -105,7 +110,7 @@ fn shown(keys: &[SpkiDigest]) -> EndpointView {
     EndpointView { shown: shown.collect(), ..EndpointView::default() }
 }
 
-fn seeing(view: OwnerView, presented: &[SpkiDigest]) -> Observed {
+pub(super) fn seeing(view: OwnerView, presented: &[SpkiDigest]) -> Observed {
     Observed {
         pins: Some([(OWNER.to_owned(), view)].into()),
         endpoints: Some(shown(presented)),
@@ -286,7 +291,7 @@ fn rule_15_the_key_of_a_certificate_beside_it_is_no_third_key() {
     let observed = seeing(view(&[A, B, C]), &[A, C]);
     let (until, cause) = held(step(&wanted(), &steady(WAIT), &observed));
     assert!(until > now() && cause.contains("neither the active nor the backup key"), "{cause}");
-    let beside = Wanted { siblings: [C].into(), ..wanted() };
+    let beside = Wanted { siblings: vec![rsa(&[C])], ..wanted() };
     assert!(begins(&step(&beside, &steady(WAIT), &observed)));
 }
 
