@@ -1,11 +1,12 @@
-//! `danesmith provider check ZONE`: a real write, read and removal.
+//! `danesmith provider`: which kinds there are, and whether one keeps its word in a real zone.
 
 use super::ui::Ui;
 use super::wiring::{self, Access};
 use super::{Finish, Global};
 use crate::error::{Error, Kind, Result};
 use crate::flow;
-use crate::report::Output;
+use crate::report::{self, Output};
+use danesmith_providers::kinds;
 use hickory_proto::rr::Name;
 
 /// Arguments of `provider`.
@@ -17,6 +18,13 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// All kinds: what they write, what that rests on, what they need
+    List,
+    /// One kind in full, with its fields in zones.yaml
+    Show {
+        /// The kind, as `provider list` names it
+        name: String,
+    },
     /// Write a record into a zone of zones.yaml, see it on every server, remove it
     Check {
         /// The zone, as zones.yaml names it
@@ -25,7 +33,22 @@ enum Command {
 }
 
 pub(super) async fn run(global: &Global, args: &Args, ui: &Ui) -> Result<Finish> {
-    let Command::Check { zone } = &args.command;
+    match &args.command {
+        Command::List => Ok(Finish::ok(report::provider::list(&kinds::all(&wiring::catalog(global, ui)?)))),
+        Command::Show { name } => show(name, &kinds::all(&wiring::catalog(global, ui)?)),
+        Command::Check { zone } => check(global, zone, ui).await,
+    }
+}
+
+fn show(name: &str, kinds: &[kinds::Kind]) -> Result<Finish> {
+    let found = kinds.iter().find(|kind| kind.name == name).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("show provider `{name}`"), "no kind has this name")
+            .hint("`danesmith provider list` shows them all")
+    })?;
+    Ok(Finish::ok(report::provider::show(found)))
+}
+
+async fn check(global: &Global, zone: &str, ui: &Ui) -> Result<Finish> {
     let apex = zone_name(zone)?;
     let desired = wiring::load(global)?;
     let world = wiring::world(&desired, Access::Change, ui.bar()).await?;

@@ -5,6 +5,7 @@ mod accepted;
 mod deploy;
 mod hostile;
 mod mistakes;
+mod providers;
 mod rotation;
 mod values;
 
