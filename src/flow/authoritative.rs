@@ -11,16 +11,28 @@ use futures_util::future::try_join_all;
 use hickory_proto::rr::{Name, RecordType};
 use std::sync::Arc;
 
-/// The servers of the zones of one configuration.
+/// The servers of zones, and how they are asked.
 pub struct Authorities {
-    desired: Arc<Desired>,
+    which: Which,
     reads: Arc<dyn Reads>,
+}
+
+enum Which {
+    /// Of the zones of a configuration; `check:` counts.
+    Configured(Arc<Desired>),
+    /// These, for any zone; none: its NS sets.
+    Named(Vec<String>),
 }
 
 impl Authorities {
     /// Of the zones of `desired`; `check:` counts.
     pub fn new(desired: Arc<Desired>, reads: Arc<dyn Reads>) -> Authorities {
-        Authorities { desired, reads }
+        Authorities { which: Which::Configured(desired), reads }
+    }
+
+    /// These servers, whatever the zone; none: those of its NS sets.
+    pub fn at(servers: Vec<String>, reads: Arc<dyn Reads>) -> Authorities {
+        Authorities { which: Which::Named(servers), reads }
     }
 }
 
@@ -30,8 +42,11 @@ impl Authoritative for Authorities {
         let silent = |e: crate::error::Error| {
             Error::new(Class::Transient, format!("what stands at {} is not known: {e}", text(name)))
         };
-        let via = self.desired.zone_of(zone);
-        let servers = servers_of(self.reads.as_ref(), via, zone).await.map_err(silent)?;
+        let check = match &self.which {
+            Which::Configured(desired) => desired.zone_of(zone).map_or(&[][..], |via| &via.check),
+            Which::Named(servers) => servers,
+        };
+        let servers = servers_of(self.reads.as_ref(), check, zone).await.map_err(silent)?;
         if servers.is_empty() {
             return Err(Error::new(Class::NotFound, format!("no server serves zone {}", text(zone))));
         }

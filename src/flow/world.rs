@@ -123,7 +123,7 @@ impl World {
             let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
             servers.entry(zone.clone()).or_default().clone()
         };
-        cell.get_or_try_init(|| servers_of(self.reads.as_ref(), Some(via), zone)).await.cloned()
+        cell.get_or_try_init(|| servers_of(self.reads.as_ref(), &via.check, zone)).await.cloned()
     }
 
     /// What this and earlier runs remembered.
@@ -137,9 +137,8 @@ impl World {
     }
 }
 
-/// Those of the NS sets, or those that `check:` of the configured zone names instead.
-pub(super) async fn servers_of(reads: &dyn Reads, via: Option<&Zone>, zone: &Name) -> Result<Vec<Server>> {
-    let check = via.map(|via| via.check.as_slice()).unwrap_or_default();
+/// The servers of `check:`; when it is empty, those of the zone's NS sets.
+pub(super) async fn servers_of(reads: &dyn Reads, check: &[String], zone: &Name) -> Result<Vec<Server>> {
     if check.is_empty() {
         return reads.name_servers(zone).await;
     }

@@ -1,6 +1,7 @@
 //! The kinds of providers: a table of at most 80 columns, one kind in full, and both as JSON.
 
 use crate::report::Output;
+use danesmith_providers::conformance::{Finding, Outcome};
 use danesmith_providers::kinds::{Kind, Setting};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -73,6 +74,28 @@ pub fn show(kind: &Kind) -> Output {
         let _ = writeln!(text, "        {}: {value}", field.name);
     }
     Output { text, json: json!({ "provider": kind_json(kind) }) }
+}
+
+/// `provider check --plugin`.
+pub fn findings(findings: &[Finding]) -> Output {
+    let mut text = String::new();
+    for finding in findings {
+        wrapped(&mut text, &format!("{:8}", word(finding.outcome)), finding.check);
+        if !finding.detail.is_empty() {
+            wrapped(&mut text, &" ".repeat(10), &finding.detail);
+        }
+    }
+    let one = |f: &Finding| json!({ "check": f.check, "outcome": word(f.outcome), "detail": f.detail });
+    Output { text, json: json!({ "findings": findings.iter().map(one).collect::<Vec<_>>() }) }
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "ok",
+        Outcome::Limited => "limited",
+        Outcome::Failed => "FAILED",
+        Outcome::Skipped => "skipped",
+    }
 }
 
 fn types(kind: &Kind) -> String {

@@ -118,6 +118,15 @@ impl Opener {
     }
 }
 
+/// A plugin that no configuration names, for its conformance check.
+pub(in crate::cli) async fn plugin(program: &Path, wanted: &Settings) -> Result<ExecProvider> {
+    let label = program.display().to_string();
+    let program = std::path::absolute(program)
+        .map_err(|e| Error::new(Kind::Usage, format!("find the plugin `{label}`"), e))?;
+    let options = exec::Options::new(format!("exec {label}"));
+    ExecProvider::new(vec![program.into()], settings(wanted)?, options).await.map_err(|e| failed(&label, e))
+}
+
 fn action(name: &str) -> String {
     format!("open provider `{name}`")
 }

@@ -6,6 +6,7 @@ mod opener;
 mod rfc2136;
 
 pub(super) use configuration::{account, catalog, choose, load};
+pub(super) use hosts::plugin;
 
 use crate::acme::Client;
 use crate::clock::{Clock, SystemClock};
