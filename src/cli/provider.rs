@@ -65,7 +65,7 @@ pub(super) async fn run(global: &Global, args: &Args, ui: &Ui) -> Result<Finish>
         Command::Show { name } => show(name, &kinds::all(&wiring::catalog(global, ui)?)),
         Command::Check(args) => match &args.plugin {
             None => check(global, &args.zone, ui).await,
-            Some(program) => plugin(global, program, args).await,
+            Some(program) => plugin(global, program, args, ui).await,
         },
     }
 }
@@ -89,7 +89,7 @@ async fn check(global: &Global, zone: &str, ui: &Ui) -> Result<Finish> {
 }
 
 /// The conformance check of a program that is being written.
-async fn plugin(global: &Global, program: &Path, args: &CheckArgs) -> Result<Finish> {
+async fn plugin(global: &Global, program: &Path, args: &CheckArgs, ui: &Ui) -> Result<Finish> {
     let zone = zone_name(&args.zone)?;
     let desired = match global.config.exists() {
         true => Some(wiring::load(global)?),
@@ -121,6 +121,9 @@ async fn plugin(global: &Global, program: &Path, args: &CheckArgs) -> Result<Fin
         Error::new(Kind::Remote, action, format!("{failed} of {} checks failed", findings.len()))
             .hint("providers/PLUGINS.md says what each of them asks for")
     });
+    if let Some(e) = &error {
+        ui.error(e);
+    }
     let code = error.as_ref().map_or(0, |e| e.kind.exit_code());
     Ok(Finish { output: report::provider::findings(&findings), code, error, warnings: Vec::new() })
 }
