@@ -72,7 +72,7 @@ fn backup_key(
 ) -> Option<BackupKey> {
     match spec {
         spec::BackupKey::Csr(file) => csr(file, names, context, sink).map(BackupKey::Csr),
-        spec::BackupKey::PublicKey(file) => readable(file, context, sink).map(BackupKey::PublicKey),
+        spec::BackupKey::PublicKey(file) => readable(file, context.folder, sink).map(BackupKey::PublicKey),
         spec::BackupKey::Key(file) => Some(BackupKey::PrivateKey(file_path(&file.value, context.folder))),
         spec::BackupKey::SpkiSha256(At { value, place }) => match digest(value) {
             Ok(digest) => Some(BackupKey::SpkiSha256(digest)),
@@ -118,7 +118,7 @@ fn refuse_the_same_file(
 
 /// A CSR file that is readable and for exactly these names.
 fn csr(file: &At<String>, names: &[String], context: &Context<'_>, sink: &mut Sink) -> Option<PathBuf> {
-    let path = readable(file, context, sink)?;
+    let path = readable(file, context.folder, sink)?;
     let found = match (context.csr_names)(&path) {
         Ok(found) => found,
         Err(why) => {
@@ -156,8 +156,8 @@ fn difference(file: &str, wanted: &BTreeSet<String>, found: &BTreeSet<String>) -
 }
 
 /// A path whose first byte can be read.
-pub(super) fn readable(file: &At<String>, context: &Context<'_>, sink: &mut Sink) -> Option<PathBuf> {
-    let path = file_path(&file.value, context.folder);
+pub(super) fn readable(file: &At<String>, folder: &Path, sink: &mut Sink) -> Option<PathBuf> {
+    let path = file_path(&file.value, folder);
     match first_byte(&path) {
         Ok(()) => Some(path),
         Err(error) => {

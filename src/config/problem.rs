@@ -108,6 +108,12 @@ impl Sink {
         self.problems.push(Problem { file: self.file.clone(), line, column, path, message, hint });
     }
 
+    /// Takes what is wrong in another file, which this one names or which was given beside it.
+    pub(super) fn elsewhere(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        let room = MOST.saturating_sub(self.problems.len());
+        self.problems.extend(problems.into_iter().take(room));
+    }
+
     /// No more problems are taken; mistakes there will show when these are gone.
     pub(super) fn is_full(&self) -> bool {
         self.problems.len() >= MOST
@@ -120,7 +126,11 @@ impl Sink {
 
     /// All of them in the order of the file; an alias read twice reports its mistake once.
     pub(super) fn finish(mut self) -> Vec<Problem> {
-        self.problems.sort_by_key(|problem| (problem.line, problem.column));
+        let file = self.file.clone();
+        let other = |problem: &Problem| problem.file != file;
+        self.problems.sort_by(|a, b| {
+            (other(a), &a.file, a.line, a.column).cmp(&(other(b), &b.file, b.line, b.column))
+        });
         self.problems.dedup();
         self.problems
     }
