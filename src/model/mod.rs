@@ -25,3 +25,4 @@ pub mod private_key;
 pub mod renewal;
 pub mod ripeness;
 pub mod rotation;
+pub mod timeline;
