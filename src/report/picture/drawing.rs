@@ -14,6 +14,8 @@ const WIDTH: f64 = 1160.0;
 const LEFT: f64 = 118.0;
 const RIGHT: f64 = 14.0;
 const FAULT: f64 = 15.0;
+/// Rows of faults with their names. Those for which there is no room share one more row, where only tooltips name them.
+const NAMED_FAULTS: usize = 4;
 const EVENTS: f64 = 20.0;
 const WATCHER: f64 = 17.0;
 /// Two lines of labels.
@@ -141,16 +143,17 @@ impl Drawing<'_> {
         let faults: Vec<_> = faults.filter_map(|f| Some((f, self.cut(f.from, f.until)?))).collect();
         let extents: Vec<_> = faults.iter().map(|(f, e)| self.beside(*e, &f.name)).collect();
         let (rows, count) = pack(&extents);
+        let count = count.min(NAMED_FAULTS + 1);
         if count > 0 {
             self.caption("faults", self.y + 11.0);
         }
         for (((fault, extent), whole), row) in faults.into_iter().zip(extents).zip(rows) {
-            let y = self.y + row as f64 * FAULT + 2.0;
+            let y = self.y + row.min(NAMED_FAULTS) as f64 * FAULT + 2.0;
             let title = format!("{}: {}", fault.name, interval(fault.from, fault.until));
             bar(&mut self.back, "fault", extent, (y + 1.0, FAULT - 6.0), &title);
             let x = if whole.end > extent.end { extent.end + 4.0 } else { whole.begin };
             let room = if whole.end > extent.end { whole.end - x } else { extent.begin - 4.0 - x };
-            if let Some(name) = fitting(&fault.name, room) {
+            if let Some(name) = fitting(&fault.name, room).filter(|_| row < NAMED_FAULTS) {
                 titled_text(&mut self.front, "halo", (x, y + 9.0), &name, &title);
             }
             self.bands.push(extent);
@@ -195,8 +198,10 @@ impl Drawing<'_> {
 
     /// `label`: where it begins, and its room.
     fn lane(&mut self, lane: &Lane, y: f64, (x, room): (f64, f64)) {
-        let long = format!("{} · {}", lane.label, lane.pin);
-        let title = format!("key {} ({}), pin {}", lane.label, marks::role(lane.role), lane.pin);
+        let pin =
+            |before: &str| if lane.pin.is_empty() { String::new() } else { format!("{before}{}", lane.pin) };
+        let long = format!("{}{}", lane.label, pin(" · "));
+        let title = format!("key {} ({}){}", lane.label, marks::role(lane.role), pin(", pin "));
         let longer = match lane.role {
             Role::Active | Role::Backup if lane.label != marks::role(lane.role) => {
                 format!("{long} · {}", marks::role(lane.role))

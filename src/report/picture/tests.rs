@@ -162,6 +162,23 @@ fn two_years_of_rotations_fit_a_page_each_certificate_in_few_rows() {
     }
 }
 
+#[test]
+fn hundreds_of_faults_do_not_push_the_keys_off_the_page() {
+    let mut timeline = two_years();
+    timeline.faults = (0..300).map(|n| periods::fault("the CA answered 503", n * 58, Some(n * 58))).collect();
+    timeline.groups[0].lanes[0].pin.clear();
+    let page = page("many_faults", &timeline);
+    let height = page.split("<svg viewBox=\"0 0 1160 ").nth(1).unwrap().split('"').next().unwrap();
+    assert!(height.parse::<f64>().unwrap() < 380.0, "{height}");
+    assert_eq!(
+        page.matches("<rect class=\"fault\"").count(),
+        1 + 3 * 301,
+        "each is drawn for each certificate"
+    );
+    assert_eq!(page.matches("<td>fault</td>").count(), 300 + 3, "the table names each once");
+    assert!(page.contains(">A<title>key A (retired)</title>"), "no pin is told");
+}
+
 /// x, y and width.
 fn label(text: &str) -> (f64, f64, f64) {
     let number =

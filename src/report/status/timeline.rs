@@ -292,8 +292,8 @@ fn period(groups: &[Group], now: Timestamp) -> (Timestamp, Timestamp) {
     for at in spans.chain(moments) {
         (from, until) = (from.min(at), until.max(at));
     }
-    let margin = until.duration_since(from) / 40;
     let (from, until) = (from.max(now - FURTHEST), until.min(now + FURTHEST));
+    let margin = until.duration_since(from) / 40;
     (from.checked_sub(margin).unwrap_or(from), until.checked_add(margin).unwrap_or(until))
 }
 

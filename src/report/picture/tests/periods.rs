@@ -47,7 +47,7 @@ fn lane(label: &str, pin: &str, role: Role, spans: Vec<Span>, moments: Vec<Momen
     Lane { label: label.to_owned(), pin: pin.to_owned(), role, spans, moments }
 }
 
-fn fault(name: &str, from: i64, until: Option<i64>) -> Fault {
+pub(super) fn fault(name: &str, from: i64, until: Option<i64>) -> Fault {
     Fault { name: name.to_owned(), from: at(from), until: until.map(at) }
 }
 
