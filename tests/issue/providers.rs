@@ -180,11 +180,11 @@ fn a_plugin_is_checked_against_the_whole_contract_without_a_configuration() {
     assert!(findings.iter().all(|f| f["outcome"] == "ok"), "{:#}", run.json);
     assert!(site.lab.read("bind/update.log").contains("TLSA"), "the check wrote");
 
-    // One that says that it removed and does not.
+    // One that says that it added and does not.
     let path = site.lab.dir().join("nsupdate.py");
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains("update delete"));
-    executable(&path, &text.replace("update delete", "prereq yxdomain example.test ; "));
+    assert!(text.contains("update add"));
+    executable(&path, &text.replace("update add", "prereq yxdomain example.test. ; "));
     let run = site.run(&check).ends(69).says(&["checks failed"]);
     assert!(
         run.json["findings"].as_array().unwrap().iter().any(|f| f["outcome"] == "FAILED"),
@@ -202,6 +202,75 @@ fn a_plugin_is_checked_against_the_whole_contract_without_a_configuration() {
     ])
     .ends(64)
     .says(&["names no place"]);
+}
+
+/// What providers/README.md says about a host of one's own, followed.
+#[test]
+fn a_file_in_a_folder_of_ones_own_adds_a_host_that_a_check_proves() {
+    let mut site = Site::new(Lab::start(with_pdns()));
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("providers/catalog/powerdns.yaml");
+    let text = fs::read_to_string(built_in).unwrap().replace("name: powerdns\n", "name: myhost\n");
+    let files = site.lab.dir().join("files");
+    fs::create_dir(&files).unwrap();
+    fs::set_permissions(&files, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(files.join("myhost.yaml"), text.replace("list:\n", "lst:\n")).unwrap();
+    site.providers = POWERDNS.replace("powerdns:", "myhost:");
+    site.configure(&[PDNS_ZONE], &["www: {names: [pdns.test], keys: managed}"]);
+    let path = site.lab.dir().join("zones.yaml");
+    let zones = fs::read_to_string(&path).unwrap();
+    fs::write(&path, zones.replace("providers:\n", "provider_files: ./files\nproviders:\n")).unwrap();
+
+    site.run(&["provider", "check", "pdns.test"]).ends(78).says(&["files/myhost.yaml:", "`lst`"]);
+    fs::write(files.join("myhost.yaml"), &text).unwrap();
+    site.run(&["provider", "check", "pdns.test"]).ends(0);
+    let listed = site.run(&["provider", "show", "myhost"]).ends(0);
+    assert!(
+        listed.json["provider"]["file"].as_str().unwrap().ends_with("files/myhost.yaml"),
+        "{:#}",
+        listed.json
+    );
+
+    fs::set_permissions(files.join("myhost.yaml"), fs::Permissions::from_mode(0o666)).unwrap();
+    site.run(&["provider", "check", "pdns.test"]).ends(78).says(&["may be changed by others"]);
+}
+
+#[test]
+fn a_repository_of_others_uses_the_administrators_providers_and_cannot_name_its_own() {
+    let mut site = Site::new(Lab::start(quick()));
+    let dir = site.lab.dir().to_owned();
+    let block = |text: &str| format!("  {text}\n");
+    let file = format!(
+        "version: 1\nresolvers: [127.0.0.53]\ntrust_anchor: root.key\naccounts:\n{}providers:\n{}",
+        block(crate::site::ACCOUNT),
+        block(crate::site::HOME),
+    );
+    fs::write(dir.join("providers.yaml"), file).unwrap();
+    let zones = format!(
+        "version: 1\nzones:\n{}certificates:\n{}",
+        block(ZONE),
+        block(
+            "mx: {names: [example.test], keys: managed, tlsa: [_25._tcp.mx1.example.test], endpoints: unchecked}"
+        ),
+    );
+    fs::create_dir(dir.join("repository")).unwrap();
+    fs::write(dir.join("repository/zones.yaml"), &zones).unwrap();
+    let options = ["-c", "repository/zones.yaml", "--providers", "providers.yaml"];
+    site.run(&[&options[..], &["apply"]].concat()).ends(0);
+    assert_eq!(site.names("mx"), ["example.test"], "the state stands beside the administrator's file");
+    assert_eq!(site.pins(KNOT, "_25._tcp.mx1.example.test").len(), 2);
+    assert!(!dir.join("repository/state").exists());
+
+    let before = site.lab.counts();
+    site.providers =
+        "home: {httpreq: {endpoint: 'https://127.0.0.99/', password: {file: ../tsig.secret}}}".into();
+    let theirs = format!("{zones}providers:\n{}", block(&site.providers));
+    fs::write(dir.join("repository/zones.yaml"), theirs).unwrap();
+    for command in ["plan", "apply"] {
+        site.run(&[&options[..], &[command]].concat())
+            .ends(78)
+            .says(&["zones.yaml:7:3: providers.home: must not stand here with --providers"]);
+    }
+    assert_eq!(site.lab.counts(), before);
 }
 
 /// acme.sh cannot be had from a package here: this keeps its calling convention (its arguments are a command, its helpers
