@@ -1,24 +1,26 @@
-//! The other ways to write: PowerDNS' HTTP interface, an exec plugin, an adapter. Certificate and TLSA through each that
-//! can, from the same zones.yaml to the same end.
+//! The other ways to write: PowerDNS' HTTP interface and an exec plugin. Certificate and TLSA through both, from the same
+//! zones.yaml to the same end; what `provider check` does; what others may write into zones.yaml.
 
 use crate::first::quick;
 use crate::site::Site;
-use crate::support::{BIND, KNOT, Lab, Options, PDNS};
+use crate::support::{BIND, Daemon, KNOT, Lab, Options, PDNS, eventually};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 /// The name that an administrator would give it in a file, with the lab's address.
 const POWERDNS: &str = "home: {powerdns: {url: 'http://127.0.0.15:8081', api_key: {file: pdns.secret}}}";
-const PDNS_ZONE: &str = "pdns.test: {provider: home, propagation: 15s, ttl: {txt: 5, tlsa: 7}}";
+pub(crate) const PDNS_ZONE: &str = "pdns.test: {provider: home, propagation: 15s, ttl: {txt: 5, tlsa: 7}}";
 const ZONE: &str = "example.test: {provider: home, propagation: 15s, ttl: {txt: 5, tlsa: 7}}";
 
-fn with_pdns() -> Options {
+pub(crate) fn with_pdns() -> Options {
     Options { pdns: true, extra_zones: 0, ..quick() }
 }
 
 /// The keys that are pinned, as the state directory has them.
-fn keys(site: &Site) -> Vec<String> {
+pub(crate) fn keys(site: &Site) -> Vec<String> {
     let folder = site.lab.dir().join("state/certificates/mx/keys");
     let name = |e: std::io::Result<fs::DirEntry>| e.unwrap().file_name().to_string_lossy().into_owned();
     let mut keys: Vec<String> =
@@ -27,7 +29,7 @@ fn keys(site: &Site) -> Vec<String> {
     keys
 }
 
-fn executable(path: &Path, text: &str) {
+pub(crate) fn executable(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
@@ -273,63 +275,27 @@ fn a_repository_of_others_uses_the_administrators_providers_and_cannot_name_its_
     assert_eq!(site.lab.counts(), before);
 }
 
-/// acme.sh cannot be had from a package here: this keeps its calling convention (its arguments are a command, its helpers
-/// are there), and its script removes the whole TXT RRset, as acme.sh's own dns_nsupdate does.
-const STAND_IN: &str = r#"#!/bin/sh
-_info() { printf '%s\n' "$1"; }
-_err() { printf '%s\n' "$1" >&2; return 1; }
-_saveaccountconf_mutable() { echo "saved" >>CALLS; }
-_readaccountconf_mutable() { :; }
-"$@"
-"#;
-const SCRIPT: &str = r#"#!/usr/bin/env sh
-dns_standin_add() {
-    echo "add $1" >>CALLS
-    _saveaccountconf_mutable STANDIN_KEY "$STANDIN_KEY"
-    _standin "update add $1. 5 IN TXT \"$2\""
-}
-dns_standin_rm() { echo "rm $1" >>CALLS; _standin "update delete $1. TXT"; }
-_standin() {
-    printf 'server 127.0.0.11\nkey hmac-sha256:danesmith-key %s\n%s\nsend\n' "$STANDIN_KEY" "$1" | nsupdate || _err "invalid domain"
-}
-"#;
-
 #[test]
-fn a_script_in_the_manner_of_acme_sh_gets_a_certificate_and_leaves_foreign_values() {
-    let mut site = Site::new(Lab::start(quick()));
-    let calls = site.lab.dir().join("calls");
-    let here = |text: &str| text.replace("CALLS", calls.to_str().unwrap());
-    fs::create_dir_all(site.lab.dir().join("acme.sh/dnsapi")).unwrap();
-    executable(&site.lab.dir().join("acme.sh/acme.sh"), &here(STAND_IN));
-    executable(&site.lab.dir().join("acme.sh/dnsapi/dns_standin.sh"), &here(SCRIPT));
-    site.providers =
-        "home: {acme_sh: {install: ./acme.sh, script: dns_standin, env: {STANDIN_KEY: {file: tsig.secret}}}}"
-            .into();
-    site.configure(
-        &[ZONE],
-        &["www: {names: [example.test, '*.example.test', www.example.test], keys: managed}"],
+fn what_a_killed_check_left_is_removed_by_the_next_one() {
+    let site = Site::new(Lab::start(quick()));
+    site.configure(&[ZONE], &["www: {names: [example.test], keys: managed}"]);
+    let names =
+        [("_danesmith-check.example.test", "TXT"), ("_25._tcp._danesmith-check.example.test", "TLSA")];
+    let left =
+        |wanted: usize| names.iter().all(|(owner, rtype)| site.lab.dig(BIND, owner, rtype).len() == wanted);
+    site.lab.freeze(Daemon::Knot);
+    let mut check =
+        site.command(&["provider", "check", "example.test"]).stdout(Stdio::null()).spawn().unwrap();
+    eventually(Duration::from_secs(20), "both records are written", || left(1));
+    check.kill().unwrap();
+    check.wait().unwrap();
+    site.lab.resume(Daemon::Knot);
+    assert!(left(1));
+    let run = site.run(&["provider", "check", "example.test"]).ends(0);
+    assert!(
+        run.json["seen"].to_string().contains("what an interrupted check left was removed"),
+        "{:#}",
+        run.json
     );
-    site.lab.add_record("example.test", "_acme-challenge.www.example.test", "TXT", "\"somebody else's\"");
-    let run = site.run(&["apply", "--detailed-exitcode"]).ends(2);
-    assert_eq!(run.outcome("www"), "changed");
-    assert_eq!(site.names("www"), ["*.example.test", "example.test", "www.example.test"]);
-    let said = fs::read_to_string(&calls).unwrap();
-    assert_eq!(said.matches("add _acme-challenge.example.test\n").count(), 2, "{said}");
-    assert!(!said.contains("rm _acme-challenge.www.example.test"), "a foreign value stands there: {said}");
-    assert!(!said.contains("saved"), "no secret is saved: {said}");
-    assert!(site.lab.dig(BIND, "_acme-challenge.example.test", "TXT").is_empty());
-    let left = site.lab.dig(BIND, "_acme-challenge.www.example.test", "TXT");
-    assert!(left.contains(&"\"somebody else's\"".to_owned()) && left.len() == 2, "{left:?}");
-    run.says(&["a TXT value of ours stays at _acme-challenge.www.example.test"]);
-
-    // TLSA through it is refused with its line, and nobody is asked for anything.
-    let before = site.lab.counts();
-    site.configure(
-        &[ZONE],
-        &["mx: {names: [example.test], keys: managed, tlsa: [_25._tcp.mx1.example.test]}"],
-    );
-    for command in ["plan", "apply"] {
-        site.run(&[command]).ends(78).says(&["zones.yaml:12:53:", "acme.sh's interface takes TXT only"]);
-    }
-    assert_eq!(site.lab.counts(), before);
+    assert!(left(0));
 }
