@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod metrics;
+pub mod picture;
 pub mod provider;
 pub mod status;
 pub mod tlsa;
