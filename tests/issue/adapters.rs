@@ -59,6 +59,14 @@ fn a_script_in_the_manner_of_acme_sh_gets_a_certificate_and_leaves_foreign_value
     assert!(left.contains(&"\"somebody else's\"".to_owned()) && left.len() == 2, "{left:?}");
     run.says(&["a TXT value of ours stays at _acme-challenge.www.example.test"]);
 
+    let run = site.run(&["provider", "check", "example.test"]).ends(0);
+    assert!(
+        run.json["seen"].to_string().contains("it cannot write TLSA: no DANE in this zone"),
+        "{:#}",
+        run.json
+    );
+    assert!(site.lab.dig(BIND, "_danesmith-check.example.test", "TXT").is_empty());
+
     // TLSA through it is refused with its line, and nobody is asked for anything.
     let before = site.lab.counts();
     site.configure(

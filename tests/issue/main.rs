@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(unreachable_pub, dead_code)]
 #[path = "../../providers/tests/exec/python.rs"]
 mod python;
 

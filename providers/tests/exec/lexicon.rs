@@ -9,8 +9,9 @@ use danesmith_providers::{Class, Error, Provider};
 use hickory_proto::rr::RecordType::{TLSA, TXT};
 use serde_json::json;
 use std::path::PathBuf;
+use std::process::Command;
 
-use crate::python::python_or_return;
+use crate::python::{python_or_return, run};
 
 async fn open(python: PathBuf, server: &PowerDns, key: &str) -> Result<ExecProvider, Error> {
     let settings = Settings::from([
