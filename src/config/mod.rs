@@ -42,8 +42,31 @@ pub type CsrNames<'a> = dyn Fn(&Path) -> Result<Vec<String>, String> + 'a;
 pub fn load(path: &Path, csr_names: &CsrNames<'_>) -> Result<Desired, Vec<Problem>> {
     let file = path.display().to_string();
     let text = read_text(path, &file).map_err(|problem| vec![problem])?;
-    let mut sink = Sink::new(&file);
-    let desired = tree::parse(&text, &mut sink)
+    checked(&text, path, Some(csr_names))
+}
+
+/// The same where the files that zones.yaml names need not be there: nothing is opened but zones.yaml itself.
+///
+/// # Errors
+/// Every problem of the file, in its order.
+pub fn load_alone(path: &Path) -> Result<Desired, Vec<Problem>> {
+    let file = path.display().to_string();
+    let text = read_text(path, &file).map_err(|problem| vec![problem])?;
+    checked(&text, path, None)
+}
+
+/// What `danesmith init` writes, read as if it stood in the present folder; the files that it names need not be there.
+///
+/// # Errors
+/// None, as long as the template is without fault.
+pub fn template() -> Result<Desired, Vec<Problem>> {
+    checked(TEMPLATE, Path::new("zones.yaml"), None)
+}
+
+/// `csr_names`: `None` leaves the files that are named alone.
+fn checked(text: &str, path: &Path, csr_names: Option<&CsrNames<'_>>) -> Result<Desired, Vec<Problem>> {
+    let mut sink = Sink::new(&path.display().to_string());
+    let desired = tree::parse(text, &mut sink)
         .and_then(|root| read_root(&root, &mut sink))
         .and_then(|spec| resolve::resolve(spec, &folder_of(path), csr_names, &mut sink));
     match (desired, sink.finish()) {

@@ -21,8 +21,8 @@ use std::time::Duration;
 pub(super) struct Context<'a> {
     /// The folder zones.yaml stands in.
     pub(super) folder: &'a Path,
-    /// Reads a CSR's names.
-    pub(super) csr_names: &'a CsrNames<'a>,
+    /// Reads a CSR's names; `None`: files are not looked at, for a rehearsal.
+    pub(super) csr_names: Option<&'a CsrNames<'a>>,
     /// Accounts by name, also those with problems.
     pub(super) accounts: BTreeSet<String>,
     /// Providers by name, also those with problems.
@@ -37,7 +37,7 @@ pub(super) struct Context<'a> {
 pub(super) fn resolve(
     spec: spec::Zones,
     folder: &Path,
-    csr_names: &CsrNames<'_>,
+    csr_names: Option<&CsrNames<'_>>,
     sink: &mut Sink,
 ) -> Option<Desired> {
     if spec.version.value != defaults::VERSION {

@@ -1,0 +1,28 @@
+//! `danesmith rehearse`: what the shipped flow and plan would do with a zones.yaml, in a simulated world and in virtual
+//! time. Nothing here decides anything about keys, pins or certificates: this room is the world around `flow`, behind the
+//! same traits as the real one (ARCHITECTURE.md, "The rehearsal").
+
+mod administrator;
+mod authority;
+mod ca;
+mod dice;
+mod disk;
+mod faults;
+mod host;
+mod keys;
+mod mail;
+mod reads;
+mod run;
+mod senders;
+mod signing;
+mod stand_ins;
+mod story;
+mod time;
+mod universe;
+mod updates;
+mod zones;
+
+pub use run::{Options, rehearse};
+
+#[cfg(test)]
+mod tests;
