@@ -7,6 +7,7 @@ mod init;
 pub mod keys;
 mod plan;
 mod provider;
+mod rehearse;
 mod rotate;
 mod status;
 pub mod tlsa;
@@ -77,6 +78,8 @@ enum Command {
     Rotate(rotate::Args),
     /// Keys, pins, expiry and the next step, from the state directory
     Status(status::Args),
+    /// See two years of zones.yaml in seconds: a simulated CA, DNS, mail servers and senders; touches nothing
+    Rehearse(rehearse::Args),
     /// Look from outside: DNSSEC, TLSA, what every endpoint presents; needs no configuration
     Verify(verify::Args),
     /// Print TLSA records for certificates, CSRs, public or private keys; offline
@@ -184,6 +187,7 @@ fn execute(cli: Cli, ui: &Ui) -> Result<Finish> {
         Command::Keys(args) => keys::run(&args).map(Finish::ok),
         Command::Completions { shell } => Ok(Finish::ok(completions(shell))),
         Command::Man => manual().map(Finish::ok),
+        Command::Rehearse(args) => rehearse::run(&global, &args),
         Command::Status(args) => block_on(status::run(&global, &args)),
         Command::Plan(args) => block_on(plan::run(&global, &args, ui)),
         Command::Apply(args) => block_on(apply::run(&global, &args, ui)),

@@ -23,6 +23,7 @@ mod updates;
 mod zones;
 
 pub use run::{Options, rehearse};
+pub use stand_ins::ReadFile;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::dns::{Answer, Link, Lookup, Observation, Reads, Security, Server};
 use crate::error::{Error, Kind, Result};
 use async_trait::async_trait;
+use danesmith_providers::RrSet;
 use hickory_proto::rr::{Name, RData, RecordType};
 use std::time::Duration;
 
@@ -76,33 +77,31 @@ impl Reads for Universe {
 
 impl Universe {
     fn answer(&self, server: usize, name: &Name, rtype: RecordType) -> Answer {
-        let now = self.time.moment();
+        let (now, name) = (self.time.moment(), name.to_lowercase());
         let zones = lock(&self.zones);
-        let apex = zones.zone_of(name);
-        let alias = match zones.at(server, name, RecordType::CNAME, now).values.first() {
+        let apex = zones.zone_of(&name).unwrap_or_else(Name::root);
+        let alias = match zones.within(&apex, server, &(name.clone(), RecordType::CNAME), now).values.first() {
             Some(RData::CNAME(target)) if rtype != RecordType::CNAME => Some(target.0.to_lowercase()),
             _ => None,
         };
-        let is_apex = apex.as_ref() == Some(&name.to_lowercase());
-        let set = match &apex {
-            _ if alias.is_some() => Default::default(),
-            Some(apex) if rtype == RecordType::SOA && is_apex => danesmith_providers::RrSet {
-                ttl: 3600,
-                values: zones.soa(server, apex, now).into_iter().collect(),
-            },
-            _ => zones.at(server, name, rtype, now),
+        let is_apex = apex == name;
+        let set = match rtype {
+            _ if alias.is_some() => RrSet::default(),
+            RecordType::SOA if is_apex => {
+                RrSet { ttl: 3600, values: zones.soa(server, &apex, now).into_iter().collect() }
+            }
+            _ => zones.within(&apex, server, &(name.clone(), rtype), now),
         };
         let empty = set.values.is_empty() && alias.is_none();
-        let zone = apex.clone().filter(|_| empty || rtype == RecordType::SOA && alias.is_none());
         Answer {
             ttl: if set.values.is_empty() { 0 } else { set.ttl },
             values: set.values,
+            zone: (empty || rtype == RecordType::SOA && alias.is_none()).then(|| apex.clone()),
             alias,
-            zone,
             referral: None,
             authoritative: true,
-            nxdomain: empty && !is_apex && !zones.exists(server, name, now),
-            signed: apex.is_some_and(|apex| zones.is_signed(&apex)),
+            nxdomain: empty && !is_apex && !zones.exists(&apex, server, &name, now),
+            signed: zones.is_signed(&apex),
             took: Duration::from_millis(1),
         }
     }

@@ -38,7 +38,9 @@ pub(super) struct Senders {
 struct Lane {
     certificate: String,
     names: Vec<String>,
-    owner: Name,
+    apex: Name,
+    /// The TLSA RRset.
+    owner: (Name, RecordType),
     smtp: bool,
     signed: bool,
     /// By name server.
@@ -74,7 +76,8 @@ impl Senders {
                     certificate: certificate.name.clone(),
                     names: certificate.names.clone(),
                     signed: zones.is_signed(&apex),
-                    owner,
+                    apex,
+                    owner: (owner, RecordType::TLSA),
                     smtp,
                     caches: servers.into_iter().map(|server| (server, VecDeque::new())).collect(),
                     matched: VecDeque::new(),
@@ -110,7 +113,7 @@ impl Senders {
         let mut caches = BTreeMap::new();
         for lane in self.lanes.iter().filter(|lane| lane.certificate == certificate) {
             for (server, _) in &lane.caches {
-                let held = zones.history(*server, &lane.owner, RecordType::TLSA, (now - 8 * DAY, now));
+                let held = zones.history((&lane.apex, *server), &lane.owner, (now - 8 * DAY, now));
                 for (index, (from, set)) in held.iter().enumerate() {
                     let until = held.get(index + 1).map_or(now + 1, |(next, _)| *next);
                     let (from, ttl) = ((*from).max(now - ttl(set) + 1), ttl(set));
@@ -147,7 +150,11 @@ impl Lane {
     fn learn(&mut self, universe: &Universe, (from, to): (Moment, Moment)) {
         let zones = lock(&universe.zones);
         for (server, contents) in &mut self.caches {
-            for (at, set) in zones.history(*server, &self.owner, RecordType::TLSA, (from, to)) {
+            if !contents.is_empty() && zones.is_still(&self.apex, *server, (from, to)) {
+                forget(contents, from);
+                continue;
+            }
+            for (at, set) in zones.history((&self.apex, *server), &self.owner, (from, to)) {
                 match contents.back_mut() {
                     Some(last) if last.pins == set.values && last.ttl == ttl(&set) => continue,
                     Some(last) => last.until = Some(at),
@@ -161,9 +168,7 @@ impl Lane {
                 let number = self.contents;
                 contents.push_back(Content { number, from: since, until: None, ttl, records, pins: set.values });
             }
-            while contents.front().and_then(|c| Some(c.until? + c.ttl)).is_some_and(|end| end <= from) {
-                contents.pop_front();
-            }
+            forget(contents, from);
         }
     }
 
@@ -181,7 +186,7 @@ impl Lane {
                         continue;
                     }
                     if !matches(&mut self.matched, content, chain, (&self.names, self.smtp), begin) && self.signed {
-                        let words = refusal(universe, content, *server, (instance, chain), &self.owner);
+                        let words = refusal(universe, content, *server, (instance, chain), &self.owner.0);
                         return Err(Refused { at: begin, certificate: self.certificate.clone(), words });
                     }
                     count += content.deliveries(*since, until);
@@ -189,6 +194,13 @@ impl Lane {
             }
         }
         Ok(count)
+    }
+}
+
+/// What no cache holds any more.
+fn forget(contents: &mut VecDeque<Content>, now: Moment) {
+    while contents.front().and_then(|c| Some(c.until? + c.ttl)).is_some_and(|end| end <= now) {
+        contents.pop_front();
     }
 }
 

@@ -210,25 +210,28 @@ impl Zones {
 
     /// What one server held at a moment.
     pub(super) fn at(&self, server: usize, name: &Name, rtype: RecordType, when: Moment) -> RrSet {
-        let Some((zone, place)) = self.placed(server, name) else { return RrSet::default() };
-        zone.at(place, &(name.to_lowercase(), rtype), when)
+        let Some(apex) = self.zone_of(name) else { return RrSet::default() };
+        self.within(&apex, server, &(name.to_lowercase(), rtype), when)
+    }
+
+    /// The same where the zone is known and the name is in lower case.
+    pub(super) fn within(&self, apex: &Name, server: usize, key: &(Name, RecordType), when: Moment) -> RrSet {
+        self.placed(apex, server).map(|(zone, place)| zone.at(place, key, when)).unwrap_or_default()
     }
 
     /// Every RRset that one server began to hold in (`from`, `to`], and before them what it held at `from`.
     pub(super) fn history(
         &self,
-        server: usize,
-        name: &Name,
-        rtype: RecordType,
+        (apex, server): (&Name, usize),
+        key: &(Name, RecordType),
         (from, to): (Moment, Moment),
     ) -> Vec<Held> {
-        let Some((zone, place)) = self.placed(server, name) else { return Vec::new() };
-        let key = (name.to_lowercase(), rtype);
-        let mut held = vec![(from, zone.at(place, &key, from))];
+        let Some((zone, place)) = self.placed(apex, server) else { return Vec::new() };
+        let mut held = vec![(from, zone.at(place, key, from))];
         let arrivals = &zone.arrivals[place];
         let first = arrivals.partition_point(|(at, _)| *at <= from);
         for (at, version) in arrivals[first..].iter().take_while(|(at, _)| *at <= to) {
-            let set = zone.version_of(&key, *version);
+            let set = zone.version_of(key, *version);
             if held.last().is_none_or(|(_, last)| *last != set) {
                 held.push((*at, set));
             }
@@ -236,14 +239,21 @@ impl Zones {
         held
     }
 
-    fn placed(&self, server: usize, name: &Name) -> Option<(&Zone, usize)> {
-        let zone = self.zones.get(&self.zone_of(name)?)?;
+    /// Whether a server came to hold anything new in (`from`, `to`].
+    pub(super) fn is_still(&self, apex: &Name, server: usize, (from, to): (Moment, Moment)) -> bool {
+        let Some((zone, place)) = self.placed(apex, server) else { return true };
+        let arrivals = &zone.arrivals[place];
+        arrivals.partition_point(|(at, _)| *at <= from) == arrivals.partition_point(|(at, _)| *at <= to)
+    }
+
+    fn placed(&self, apex: &Name, server: usize) -> Option<(&Zone, usize)> {
+        let zone = self.zones.get(apex)?;
         Some((zone, zone.servers.iter().position(|known| *known == server)?))
     }
 
     /// The SOA of a zone as one server has it.
     pub(super) fn soa(&self, server: usize, apex: &Name, when: Moment) -> Option<RData> {
-        let (zone, place) = self.placed(server, apex)?;
+        let (zone, place) = self.placed(apex, server)?;
         let serial = 1 + zone.known(place, when) as u32;
         let hours = |n: Moment| (n * HOUR / 1000) as i32;
         let (name, person) = (apex.prepend_label("ns1").ok()?, apex.prepend_label("hostmaster").ok()?);
@@ -266,8 +276,8 @@ impl Zones {
     }
 
     /// Whether anything stands at the name or below it: then it is no NXDOMAIN.
-    pub(super) fn exists(&self, server: usize, name: &Name, when: Moment) -> bool {
-        let Some((zone, place)) = self.placed(server, name) else { return false };
+    pub(super) fn exists(&self, apex: &Name, server: usize, name: &Name, when: Moment) -> bool {
+        let Some((zone, place)) = self.placed(apex, server) else { return false };
         let keys = zone.sets.keys().filter(|(owner, _)| name.zone_of(owner));
         keys.into_iter().any(|key| !zone.at(place, key, when).values.is_empty())
     }

@@ -1,0 +1,144 @@
+//! `danesmith rehearse`: two years of a zones.yaml in seconds, in a simulated world. No network, no secret, no state.
+
+use super::{Finish, Global, wiring};
+use crate::config;
+use crate::error::{Error, Kind, Result};
+use crate::model::desired::Desired;
+use crate::model::rehearsal::Rehearsal;
+use crate::rehearse::{self, Options};
+use crate::report;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Longest rehearsal. Our choice: nobody's plans, and no CA's announcements, reach further.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 3660);
+/// How long each of many rehearsals is when nobody says.
+const EACH_OF_MANY: &str = "90d";
+
+/// Arguments of `rehearse`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// How long, or until when: 90d, 26w, 2y, 2028-11-23 [default: 2y; 90d with --runs]
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// The first day, UTC [default: today]
+    #[arg(long, value_name = "DATE")]
+    from: Option<String>,
+    /// Let things go wrong, as this seed says: servers, answers, crashes, the CA, clocks, an administrator, a full disk
+    #[arg(long, value_name = "SEED")]
+    faults: Option<u64>,
+    /// Rehearse so many seeds, one after the other, and stop at the first that refuses a delivery
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    runs: Option<u64>,
+    /// Time between two runs of apply: 1h to 24h
+    #[arg(long, value_name = "HOURS", default_value = "1h")]
+    every: String,
+}
+
+pub(super) fn run(global: &Global, args: &Args) -> Result<Finish> {
+    let (desired, source) = zones(global)?;
+    let options = options(args)?;
+    if let Some(runs) = args.runs {
+        return many(&desired, &source, &options, args.faults.unwrap_or(1), runs);
+    }
+    let rehearsal = rehearse::rehearse(&desired, &options, &|path| std::fs::read(path).ok())?;
+    Ok(finish(&rehearsal, &source))
+}
+
+/// The administrator's zones.yaml; where there is none, the one that `init` writes.
+fn zones(global: &Global) -> Result<(Desired, String)> {
+    let path = &global.config;
+    if !path.exists() && path.as_os_str() == "zones.yaml" {
+        let built_in = config::template().map_err(config::problems_to_error)?;
+        return Ok((wiring::as_tested(built_in), "the built-in zones.example.yaml".into()));
+    }
+    let own = config::load_alone(path).map_err(config::problems_to_error)?;
+    Ok((wiring::as_tested(own), path.display().to_string()))
+}
+
+fn options(args: &Args) -> Result<Options> {
+    let today = || Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let wrong = |what: &str, text: &str, why: String| {
+        Error::new(Kind::Usage, format!("use {what} {text}"), why).hint("danesmith help rehearse has the options")
+    };
+    let midnight = |date: Date| date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
+    let first = match &args.from {
+        Some(text) => text.parse().map_err(|_| wrong("--from", text, "it is no date like 2026-11-23".into()))?,
+        None => today(),
+    };
+    let from = midnight(first).map_err(|e| wrong("--from", &first.to_string(), e.to_string()))?;
+    let text = args.until.as_deref().unwrap_or(if args.runs.is_some() { EACH_OF_MANY } else { "2y" });
+    let until = match text.parse::<Date>() {
+        Ok(date) => midnight(date).ok(),
+        Err(_) => period(text).and_then(|length| from.checked_add(length).ok()),
+    };
+    let until = until.ok_or_else(|| wrong("--until", text, "it is neither 90d, 26w or 2y nor a date".into()))?;
+    if until <= from || until.duration_since(from) > LONGEST {
+        return Err(wrong("--until", text, "it must be after --from, and at most ten years later".into()));
+    }
+    let hours = args.every.strip_suffix('h').and_then(|hours| hours.parse::<i64>().ok());
+    let every = hours.filter(|hours| (1..=24).contains(hours)).map(|hours| hours * 3600);
+    let every = every.ok_or_else(|| wrong("--every", &args.every, "it is not 1h to 24h".into()))?;
+    Ok(Options { from, until, seed: args.faults, every, keep_trace: false })
+}
+
+/// `90d`, `26w`, `2y`.
+fn period(text: &str) -> Option<SignedDuration> {
+    let unit = text.chars().last()?;
+    let days = match unit {
+        'd' => 1,
+        'w' => 7,
+        'y' => 365,
+        _ => return None,
+    };
+    let number: i64 = text.strip_suffix(unit)?.parse().ok().filter(|number| (1..=10_000).contains(number))?;
+    Some(SignedDuration::from_hours(24 * days * number))
+}
+
+fn finish(rehearsal: &Rehearsal, source: &str) -> Finish {
+    let output = report::rehearse::rehearsed(rehearsal, source);
+    let error = rehearsal.refusal.as_ref().map(|refusal| {
+        Error::new(Kind::Refused, format!("deliver mail to {} in the rehearsal", refusal.certificate), &refusal.words)
+            .remains("Nothing real was touched.")
+            .hint("this is a defect of danesmith, or a setting that takes the waiting away: please report it with its seed")
+    });
+    let code = error.as_ref().map_or(0, |e| e.kind.exit_code());
+    Finish { output, code, error, warnings: Vec::new() }
+}
+
+/// Seeds side by side; the refusal of the smallest seed is the one that is told, whoever came first.
+fn many(desired: &Desired, source: &str, options: &Options, first: u64, runs: u64) -> Result<Finish> {
+    let (next, end) = (AtomicU64::new(first), first.saturating_add(runs));
+    let refused = AtomicU64::new(u64::MAX);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end || seed > refused.load(Ordering::Relaxed) {
+                return Ok(done);
+            }
+            let options = Options { seed: Some(seed), ..*options };
+            let mut rehearsal = rehearse::rehearse(desired, &options, &|path| std::fs::read(path).ok())?;
+            if rehearsal.refusal.is_some() {
+                refused.fetch_min(seed, Ordering::Relaxed);
+            } else {
+                rehearsal.events.clear();
+            }
+            done.push(rehearsal);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let results: Vec<Result<Vec<Rehearsal>>> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let broken = |_| Err(Error::new(Kind::Internal, "rehearse", "a thread of the rehearsal panicked"));
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(broken)).collect()
+    });
+    let mut all: Vec<Rehearsal> = results.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    all.sort_by_key(|rehearsal| rehearsal.seed);
+    match all.iter().find(|rehearsal| rehearsal.refusal.is_some()) {
+        Some(refused) => Ok(finish(refused, source)),
+        None => Ok(Finish::ok(report::rehearse::all_rehearsed(&all, source))),
+    }
+}
