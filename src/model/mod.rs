@@ -26,3 +26,4 @@ pub mod rehearsal;
 pub mod renewal;
 pub mod ripeness;
 pub mod rotation;
+pub mod timeline;

@@ -19,7 +19,8 @@ pub(crate) fn alone(test: &str, inside: impl AsyncFnOnce(House)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         return runtime.block_on(inside(House { folder: folder.into() }));
     }
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}", std::process::id()));
+    // short: the name of a Unix socket ends after 108 characters
+    let folder = std::env::temp_dir().join(format!("danesmith-mta-{}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     let script = format!(
