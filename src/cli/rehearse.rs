@@ -5,11 +5,14 @@ use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::model::desired::Desired;
 use crate::model::rehearsal::Rehearsal;
-use crate::rehearse::{self, Options};
+use crate::rehearse::{self, Options, Standing, State};
 use crate::report;
+use crate::store::Store;
+use crate::store::directory::Directory;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Longest rehearsal. Our choice: nobody's plans, and no CA's announcements, reach further.
@@ -32,6 +35,12 @@ pub(super) struct Args {
     /// Rehearse so many seeds, one after the other, and stop at the first that refuses a delivery
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     runs: Option<u64>,
+    /// Begin with the state directory as it is: keys, pins and certificates of today. No private key is read
+    #[arg(long, conflicts_with = "from")]
+    from_state: bool,
+    /// Write a page with the picture of all keys over time
+    #[arg(long, value_name = "FILE", conflicts_with = "runs")]
+    html: Option<PathBuf>,
     /// Time between two runs of apply: 1h to 24h
     #[arg(long, value_name = "HOURS", default_value = "1h")]
     every: String,
@@ -40,11 +49,31 @@ pub(super) struct Args {
 pub(super) fn run(global: &Global, args: &Args) -> Result<Finish> {
     let (desired, source) = zones(global)?;
     let options = options(args)?;
+    let state = if args.from_state { Some(standing(&desired)?) } else { None };
     if let Some(runs) = args.runs {
-        return many(&desired, &source, &options, args.faults.unwrap_or(1), runs);
+        return many((&desired, state.as_ref()), &source, &options, args.faults.unwrap_or(1), runs);
     }
-    let rehearsal = rehearse::rehearse(&desired, &options, &|path| std::fs::read(path).ok())?;
+    let rehearsal = rehearse::rehearse(&desired, &options, &read, state.as_ref())?;
     Ok(finish(&rehearsal, &source))
+}
+
+/// A file that zones.yaml names, where it is there and no larger than such files are.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let is_file =
+        std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= wiring::MAX_FILE);
+    is_file.then(|| std::fs::read(path).ok()).flatten()
+}
+
+/// The documents of all certificates as they are now.
+fn standing(desired: &Desired) -> Result<State> {
+    let store = Directory::read_only(&desired.state);
+    let mut state = State::new();
+    for name in desired.certificates.keys() {
+        let (document, live) =
+            super::block_on(async { Ok((store.document(name).await?, store.live(name).await?)) })?;
+        state.insert(name.clone(), Standing { document, live });
+    }
+    Ok(state)
 }
 
 /// The administrator's zones.yaml; where there is none, the one that `init` writes.
@@ -61,20 +90,29 @@ fn zones(global: &Global) -> Result<(Desired, String)> {
 fn options(args: &Args) -> Result<Options> {
     let today = || Timestamp::now().to_zoned(TimeZone::UTC).date();
     let wrong = |what: &str, text: &str, why: String| {
-        Error::new(Kind::Usage, format!("use {what} {text}"), why).hint("danesmith help rehearse has the options")
+        Error::new(Kind::Usage, format!("use {what} {text}"), why)
+            .hint("danesmith help rehearse has the options")
     };
     let midnight = |date: Date| date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
     let first = match &args.from {
-        Some(text) => text.parse().map_err(|_| wrong("--from", text, "it is no date like 2026-11-23".into()))?,
+        Some(text) => {
+            text.parse().map_err(|_| wrong("--from", text, "it is no date like 2026-11-23".into()))?
+        }
         None => today(),
     };
-    let from = midnight(first).map_err(|e| wrong("--from", &first.to_string(), e.to_string()))?;
+    let from = match args.from_state {
+        // The documents are not older than now.
+        true => Timestamp::from_second(Timestamp::now().as_second()),
+        false => midnight(first),
+    };
+    let from = from.map_err(|e| wrong("--from", &first.to_string(), e.to_string()))?;
     let text = args.until.as_deref().unwrap_or(if args.runs.is_some() { EACH_OF_MANY } else { "2y" });
     let until = match text.parse::<Date>() {
         Ok(date) => midnight(date).ok(),
         Err(_) => period(text).and_then(|length| from.checked_add(length).ok()),
     };
-    let until = until.ok_or_else(|| wrong("--until", text, "it is neither 90d, 26w or 2y nor a date".into()))?;
+    let until =
+        until.ok_or_else(|| wrong("--until", text, "it is neither 90d, 26w or 2y nor a date".into()))?;
     if until <= from || until.duration_since(from) > LONGEST {
         return Err(wrong("--until", text, "it must be after --from, and at most ten years later".into()));
     }
@@ -109,7 +147,13 @@ fn finish(rehearsal: &Rehearsal, source: &str) -> Finish {
 }
 
 /// Seeds side by side; the refusal of the smallest seed is the one that is told, whoever came first.
-fn many(desired: &Desired, source: &str, options: &Options, first: u64, runs: u64) -> Result<Finish> {
+fn many(
+    (desired, state): (&Desired, Option<&State>),
+    source: &str,
+    options: &Options,
+    first: u64,
+    runs: u64,
+) -> Result<Finish> {
     let (next, end) = (AtomicU64::new(first), first.saturating_add(runs));
     let refused = AtomicU64::new(u64::MAX);
     let work = || {
@@ -120,7 +164,7 @@ fn many(desired: &Desired, source: &str, options: &Options, first: u64, runs: u6
                 return Ok(done);
             }
             let options = Options { seed: Some(seed), ..*options };
-            let mut rehearsal = rehearse::rehearse(desired, &options, &|path| std::fs::read(path).ok())?;
+            let mut rehearsal = rehearse::rehearse(desired, &options, &read, state)?;
             if rehearsal.refusal.is_some() {
                 refused.fetch_min(seed, Ordering::Relaxed);
             } else {
@@ -135,7 +179,8 @@ fn many(desired: &Desired, source: &str, options: &Options, first: u64, runs: u6
         let broken = |_| Err(Error::new(Kind::Internal, "rehearse", "a thread of the rehearsal panicked"));
         workers.into_iter().map(|worker| worker.join().unwrap_or_else(broken)).collect()
     });
-    let mut all: Vec<Rehearsal> = results.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let mut all: Vec<Rehearsal> =
+        results.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
     all.sort_by_key(|rehearsal| rehearsal.seed);
     match all.iter().find(|rehearsal| rehearsal.refusal.is_some()) {
         Some(refused) => Ok(finish(refused, source)),

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Largest CSR or key file that is read, bytes. Our choice: the largest RSA-4096 files are below 10 KiB.
-const MAX_FILE: u64 = 1 << 20;
+pub(super) const MAX_FILE: u64 = 1 << 20;
 
 /// Whether a command may change anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

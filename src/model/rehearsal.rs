@@ -14,6 +14,8 @@ pub struct Event {
     pub what: What,
     /// For people, keys by their letters.
     pub words: String,
+    /// Letters of the keys that it is about; of two the new one, or the one that stays, is the first.
+    pub keys: Vec<String>,
     /// How many caches of senders held which pins at this moment: letters of keys, `+` for a record of somebody else,
     /// "none".
     pub caches: BTreeMap<String, u64>,

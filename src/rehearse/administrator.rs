@@ -32,6 +32,8 @@ pub(super) enum Act {
     Revoked { certificate: String },
     /// The machine's clock is ahead of true time by so much from now on.
     Clock(Moment),
+    /// Something begins that others do; only told.
+    Told(String),
 }
 
 /// How often somebody who rotates by hand does so: once a year.
@@ -62,7 +64,8 @@ fn rotates_by_hand(certificate: &Certificate) -> bool {
 pub(super) fn erratic(desired: &Desired, seed: u64, (start, end): (Moment, Moment)) -> Vec<(Moment, Act)> {
     let mut dice = Dice::new(seed, "administrator");
     let mut acts = Vec::new();
-    let slack = desired.certificates.values().map(|c| c.policy.slack.as_secs() * 1000).min().unwrap_or_default();
+    let slack =
+        desired.certificates.values().map(|c| c.policy.slack.as_secs() * 1000).min().unwrap_or_default();
     for certificate in desired.certificates.values() {
         let name = || certificate.name.clone();
         let rotates = !certificate.tlsa.is_empty() && certificate.endpoints != Endpoints::Unchecked;
@@ -109,15 +112,16 @@ impl Universe {
         let now = self.time.moment();
         let told = match act {
             Act::Ask { .. } => return,
+            Act::Told(words) => Some((String::new(), words.clone())),
             Act::Foreign { owner, add } => self.foreign(owner, *add),
             Act::LowerTtl { owner, ttl } => {
                 let mut faults = lock(&self.faults);
                 let done = lock(&self.zones).set_ttl(owner, *ttl, now, &mut |_| faults.lag());
                 done.then(|| (String::new(), format!("the TTL at {owner} is lowered to {ttl} s")))
             }
-            Act::Revoked { certificate } => lock(&self.disk)
-                .delete_installed(certificate)
-                .then(|| (certificate.clone(), "revoked: its files are deleted for another to be ordered".into())),
+            Act::Revoked { certificate } => lock(&self.disk).delete_installed(certificate).then(|| {
+                (certificate.clone(), "revoked: its files are deleted for another to be ordered".into())
+            }),
             Act::Clock(ahead) => {
                 self.time.set_ahead(*ahead);
                 let direction = if *ahead < 0 { "behind" } else { "ahead" };
@@ -135,7 +139,8 @@ impl Universe {
         let name = lock(&self.zones).expanded(owner, now);
         let zone = lock(&self.zones).zone_of(&name)?;
         let stands = lock(&self.zones).newest(&name, RecordType::TLSA);
-        let record = RData::TLSA(TLSA::new(CertUsage::DaneEe, Selector::Spki, Matching::Sha256, vec![0xf0; 32]));
+        let record =
+            RData::TLSA(TLSA::new(CertUsage::DaneEe, Selector::Spki, Matching::Sha256, vec![0xf0; 32]));
         if add && stands.values.len() < 2 {
             return None; // alone it would stop mail by itself
         }
@@ -143,7 +148,8 @@ impl Universe {
         let (add_these, remove) = if add { (values, none) } else { (none, values) };
         let change = Change { name, rtype: RecordType::TLSA, ttl: stands.ttl, add: add_these, remove };
         let verb = if add { "added" } else { "removed" };
-        self.change_zone(&zone, &[change]).then(|| (String::new(), format!("a foreign TLSA record is {verb} at {owner}")))
+        self.change_zone(&zone, &[change])
+            .then(|| (String::new(), format!("a foreign TLSA record is {verb} at {owner}")))
     }
 
     /// After a rotation of the administrator's own keys: the new active key is written as `active`, a new CSR as `backup`.
@@ -153,14 +159,16 @@ impl Universe {
         for certificate in desired.certificates.values() {
             let document = lock(&self.disk).document(&certificate.name);
             let Keys::Own { active, backup: Some(backup) } = &certificate.keys else { continue };
-            let (Some(first), Some(second)) = (self.digest(active_file(active)), self.digest(backup_file(backup))) else {
+            let (Some(first), Some(second)) =
+                (self.digest(active_file(active)), self.digest(backup_file(backup)))
+            else {
                 continue;
             };
             let is_active = document.keys.as_ref().is_some_and(|pair| pair.active == second);
             if !is_active || !document.retired.contains(&first) || document.rotation.is_some() {
                 continue;
             }
-            let mut files = Files { contents: std::mem::take(&mut *lock(&self.files)), notes: Vec::new() };
+            let mut files = Files { contents: std::mem::take(&mut *lock(&self.files)), ..Files::default() };
             let made = files.next_csr((&certificate.name, &certificate.names), &mut lock(&self.keys));
             *lock(&self.files) = files.contents;
             let (path, _) = made?;

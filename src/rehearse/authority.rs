@@ -79,32 +79,54 @@ pub(super) fn lifetimes(now: Moment) -> (Moment, Moment) {
 
 impl Authority {
     /// Why an order is refused now, and until when; the limits of Let's Encrypt (2026-08-05).
-    pub(super) fn limit(&self, names: &[String], apexes: &[Name], zone: impl Fn(&str) -> Option<Name>, now: Moment) -> Option<(String, Moment)> {
+    pub(super) fn limit(
+        &self,
+        names: &[String],
+        apexes: &[Name],
+        zone: impl Fn(&str) -> Option<Name>,
+        now: Moment,
+    ) -> Option<(String, Moment)> {
         let week = |at: &Moment| now - at < 7 * DAY;
         let same = self.issued.iter().filter(|(at, of)| week(at) && of == names).map(|(at, _)| *at);
         let over = |times: Vec<Moment>, most: usize, span: Moment| {
             (times.len() >= most).then(|| times[times.len() - most] + span)
         };
         if let Some(until) = over(same.collect(), PER_SET, 7 * DAY) {
-            return Some((format!("too many certificates ({PER_SET}) already issued for this exact set of identifiers in the last 168h0m0s"), until));
+            return Some((
+                format!(
+                    "too many certificates ({PER_SET}) already issued for this exact set of identifiers in the last 168h0m0s"
+                ),
+                until,
+            ));
         }
         for apex in apexes {
             let in_zone = |of: &Vec<String>| of.iter().any(|name| zone(name).as_ref() == Some(apex));
             let times = self.issued.iter().filter(|(at, of)| week(at) && in_zone(of)).map(|(at, _)| *at);
             if let Some(until) = over(times.collect(), PER_DOMAIN, 7 * DAY) {
-                return Some((format!("too many certificates ({PER_DOMAIN}) already issued for {apex} in the last 168h0m0s"), until));
+                return Some((
+                    format!(
+                        "too many certificates ({PER_DOMAIN}) already issued for {apex} in the last 168h0m0s"
+                    ),
+                    until,
+                ));
             }
         }
         let recent = self.orders.iter().rev().map(|order| order.created).take_while(|at| now - at < 3 * HOUR);
         let mut recent: Vec<Moment> = recent.collect();
         recent.reverse();
         if let Some(until) = over(recent, PER_ACCOUNT, 3 * HOUR) {
-            return Some((format!("too many new orders ({PER_ACCOUNT}) from this account in the last 3h0m0s"), until));
+            return Some((
+                format!("too many new orders ({PER_ACCOUNT}) from this account in the last 3h0m0s"),
+                until,
+            ));
         }
         for name in names {
             let failed = self.failures.iter().filter(|(at, of)| now - at < HOUR && of == name);
             if let Some(until) = over(failed.map(|(at, _)| *at).collect(), FAILURES, HOUR) {
-                return Some((format!("too many failed authorizations ({FAILURES}) for {name} in the last 1h0m0s"), until));
+                return Some((
+                    format!("too many failed authorizations ({FAILURES}) for {name} in the last 1h0m0s"),
+                    until,
+                ));
             }
         }
         None
@@ -116,14 +138,16 @@ impl Authority {
         let mut authorizations = Vec::new();
         for name in names {
             let proven = self.proven.get(name).is_some_and(|until| *until > now);
-            let (state, place) = (if proven { State::Valid } else { State::Pending }, self.authorizations.len());
+            let (state, place) =
+                (if proven { State::Valid } else { State::Pending }, self.authorizations.len());
             let identifier = name.trim_start_matches("*.").to_owned();
             let token = format!("rehearsal-{number}-{place}");
             let wildcard = name.starts_with("*.");
             self.authorizations.push(Authorization { identifier, wildcard, token, state });
             authorizations.push(place);
         }
-        let order = Order { names: names.to_vec(), created: now, authorizations, finalized: None, certificate: None };
+        let order =
+            Order { names: names.to_vec(), created: now, authorizations, finalized: None, certificate: None };
         self.orders.push(order);
         number
     }
@@ -152,7 +176,8 @@ impl Authority {
             if at > now {
                 continue;
             }
-            let name = format!("{}{}", if authorization.wildcard { "*." } else { "" }, authorization.identifier);
+            let name =
+                format!("{}{}", if authorization.wildcard { "*." } else { "" }, authorization.identifier);
             authorization.state = match sees(&authorization.identifier, &authorization.token, at) {
                 Ok(()) => {
                     self.proven.insert(name, at + lifetimes(at).1);

@@ -2,12 +2,9 @@
 
 use super::authority::{self, State};
 use super::faults::{Fate, Peer};
-use super::mail::Chain;
 use super::time::{Moment, timestamp};
 use super::universe::{Universe, lock};
-use crate::acme::{
-    Authorization, AuthorizationStatus, Ca, Challenge, Order, OrderStatus, Polled,
-};
+use crate::acme::{Authorization, AuthorizationStatus, Ca, Challenge, Order, OrderStatus, Polled};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::model::csr::Csr;
@@ -71,7 +68,8 @@ impl Account {
     /// The CA looks where it promised to.
     fn look(&self) {
         let sees = |identifier: &str, token: &str, at: Moment| {
-            let owner = Name::from_ascii(format!("_acme-challenge.{identifier}.")).map_err(|e| e.to_string())?;
+            let owner =
+                Name::from_ascii(format!("_acme-challenge.{identifier}.")).map_err(|e| e.to_string())?;
             let zones = lock(&self.universe.zones);
             let owner = zones.expanded(&owner, at);
             let apex = zones.zone_of(&owner).ok_or("no zone holds the challenge")?;
@@ -119,11 +117,16 @@ impl Account {
         let now = self.now();
         let names = {
             let mut authority = lock(&self.universe.authority);
-            let Some(order) = authority.orders.get_mut(number).filter(|order| order.finalized.is_none()) else {
+            let Some(order) = authority.orders.get_mut(number).filter(|order| order.finalized.is_none())
+            else {
                 return Ok(());
             };
             if csr.names != order.names {
-                return Err(Error::new(Kind::Remote, "finalize the order", "the CSR is for other names (badCSR)"));
+                return Err(Error::new(
+                    Kind::Remote,
+                    "finalize the order",
+                    "the CSR is for other names (badCSR)",
+                ));
             }
             order.finalized = Some((now, csr.clone()));
             order.names.clone()
@@ -166,7 +169,9 @@ impl Ca for Account {
                 let now = self.now();
                 let zones = lock(&self.universe.zones);
                 let apex = |name: &str| {
-                    Name::from_ascii(format!("{}.", name.trim_start_matches("*."))).ok().and_then(|n| zones.zone_of(&n))
+                    Name::from_ascii(format!("{}.", name.trim_start_matches("*.")))
+                        .ok()
+                        .and_then(|n| zones.zone_of(&n))
                 };
                 let apexes: Vec<Name> = identifiers.iter().filter_map(|name| apex(name)).collect();
                 let mut authority = lock(&self.universe.authority);
@@ -251,17 +256,10 @@ impl Ca for Account {
         self.request("fetch the certificate", || {
             let authority = lock(&self.universe.authority);
             let order = authority.orders.get(Self::number(url));
-            order.and_then(|order| order.certificate.clone()).map_or_else(|| Self::gone("fetch the certificate"), Ok)
+            order
+                .and_then(|order| order.certificate.clone())
+                .map_or_else(|| Self::gone("fetch the certificate"), Ok)
         })
         .await
-    }
-}
-
-/// A certificate for the start of a rehearsal from real state.
-impl Universe {
-    /// Signs for a key of ours, outside any order.
-    pub(super) fn stand_in_chain(&self, csr: &Csr, names: &[String], dates: (Moment, Moment)) -> Result<Arc<Chain>> {
-        let signed = self.signer.sign(csr, names, 0x3000_0000_0000_0000, dates)?;
-        Ok(Arc::new(Chain { spki: signed.spki, certs: signed.certs }))
     }
 }

@@ -54,24 +54,27 @@ impl Disk {
     /// An administrator deletes the installed files.
     pub(super) fn delete_installed(&mut self, certificate: &str) -> bool {
         let Some(folder) = self.folders.get_mut(certificate) else { return false };
-        let Some(files) = folder.live.and_then(|live| folder.generations.get_mut(&live)) else { return false };
+        let Some(files) = folder.live.and_then(|live| folder.generations.get_mut(&live)) else {
+            return false;
+        };
         files.deleted = true;
         true
     }
 
     /// What stood on the disk before the rehearsal.
-    pub(super) fn begin_with(&mut self, certificate: &str, document: Document, live: Option<(u64, Arc<Chain>)>) {
-        let serial = document.installed.as_ref().map(|i| i.serial.clone()).unwrap_or_default();
+    pub(super) fn begin_with(&mut self, certificate: &str, document: Document, live: Option<u64>) {
         let folder = self.folder(certificate);
-        folder.document = document;
-        if let Some((generation, chain)) = live {
-            folder.live = Some(generation);
-            folder.generations.insert(generation, Files { chain, serial, with_key: true, deleted: false });
-        }
+        (folder.document, folder.live) = (document, live);
     }
 
     /// Another generation that stood there: the spare one.
-    pub(super) fn add_generation(&mut self, certificate: &str, generation: u64, serial: String, chain: Arc<Chain>) {
+    pub(super) fn add_generation(
+        &mut self,
+        certificate: &str,
+        generation: u64,
+        serial: String,
+        chain: Arc<Chain>,
+    ) {
         let files = Files { chain, serial, with_key: true, deleted: false };
         self.folder(certificate).generations.insert(generation, files);
     }
@@ -90,7 +93,11 @@ impl Universe {
     /// One durable write.
     async fn write<T: Send>(&self, what: &str, work: impl FnOnce(&mut Disk) -> T + Send) -> Result<T> {
         if self.before(what, Peer::Disk).await != Fate::Fine {
-            return Err(Error::new(Kind::Local, format!("write {what}"), "No space left on device (os error 28)"));
+            return Err(Error::new(
+                Kind::Local,
+                format!("write {what}"),
+                "No space left on device (os error 28)",
+            ));
         }
         let done = work(&mut lock(&self.disk));
         self.after(what).await;
@@ -122,7 +129,8 @@ impl Store for Universe {
     }
 
     async fn write_generation(&self, certificate: &str, generation: Generation) -> Result<()> {
-        let parsed = Parsed::parse(&format!("{}{}", generation.cert, generation.chain)).map_err(Error::from)?;
+        let parsed =
+            Parsed::parse(&format!("{}{}", generation.cert, generation.chain)).map_err(Error::from)?;
         let chain = Arc::new(Chain { spki: parsed.spki, certs: parsed.certs_der });
         let with_key = generation.key.is_some();
         let files = Files { chain, serial: parsed.serial, with_key, deleted: false };

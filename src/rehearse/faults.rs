@@ -1,6 +1,7 @@
 //! What goes wrong, by seed: servers that do not answer, answers that are lost, kills between any two effects, a full
 //! disk, a CA that has trouble. Drawn ahead of time where it lasts, and question by question where it does not.
 
+use super::administrator::Act;
 use super::dice::Dice;
 use super::time::{DAY, HOUR, MINUTE, Moment};
 
@@ -70,7 +71,8 @@ impl Faults {
     pub(super) fn new(seed: u64, start: Moment, end: Moment, servers: usize) -> Faults {
         let mut plan = Dice::new(seed, "troubles");
         let mut troubles = Vec::new();
-        let mut peers: Vec<(Peer, Moment)> = (0..servers).map(|server| (Peer::NameServer(server), 20 * DAY)).collect();
+        let mut peers: Vec<(Peer, Moment)> =
+            (0..servers).map(|server| (Peer::NameServer(server), 20 * DAY)).collect();
         peers.extend([
             (Peer::MailServer(0), 40 * DAY),
             (Peer::MailServer(1), 25 * DAY),
@@ -169,20 +171,29 @@ impl Faults {
         }
     }
 
-    /// What is wrong now, for the trace.
-    pub(super) fn beginning(&self, (from, to): (Moment, Moment)) -> Vec<(Moment, String)> {
-        let told = self.troubles.iter().filter(|t| t.from > from && t.from <= to);
-        let mut told: Vec<_> = told.map(|t| (t.from, format!("{} for {} min", t.words(), (t.to - t.from) / MINUTE))).collect();
-        told.sort();
-        told
+    /// Effects of this run so far.
+    pub(super) fn effects(&self) -> u64 {
+        self.effects
+    }
+
+    /// What lasts, for people: each when it begins.
+    pub(super) fn told(&self) -> Vec<(Moment, Act)> {
+        let told = self.troubles.iter().filter(|_| self.on);
+        told.map(|t| (t.from, Act::Told(format!("{} for {}", t.peer.words(), long(t.to - t.from))))).collect()
     }
 }
 
-impl Trouble {
-    fn words(&self) -> String {
-        match self.peer {
+fn long(time: Moment) -> String {
+    if time < 3 * HOUR { format!("{} min", time / MINUTE) } else { format!("{} h", time / HOUR) }
+}
+
+impl Peer {
+    fn words(self) -> String {
+        match self {
             Peer::NameServer(index) => format!("name server {} does not answer danesmith", index + 1),
-            Peer::MailServer(instance) => format!("mail server {} of every host does not answer danesmith", instance + 1),
+            Peer::MailServer(instance) => {
+                format!("mail server {} of every host does not answer danesmith", instance + 1)
+            }
             Peer::Ca => "the CA has trouble".into(),
             Peer::Provider => "the primary takes no updates".into(),
             Peer::Disk => "the disk is full".into(),

@@ -93,14 +93,26 @@ impl MailServers {
     }
 
     /// `live` points at another generation.
-    pub(super) fn linked(&mut self, certificate: &str, generation: (u64, String), chain: Arc<Chain>, now: Moment) {
+    pub(super) fn linked(
+        &mut self,
+        certificate: &str,
+        generation: (u64, String),
+        chain: Arc<Chain>,
+        now: Moment,
+    ) {
         if let Some(way) = self.ways.get_mut(certificate).filter(|way| !way.folder) {
             way.put(generation, chain, now);
         }
     }
 
     /// Files were copied to the servers' folder.
-    pub(super) fn copied(&mut self, certificate: &str, generation: (u64, String), chain: Arc<Chain>, now: Moment) {
+    pub(super) fn copied(
+        &mut self,
+        certificate: &str,
+        generation: (u64, String),
+        chain: Arc<Chain>,
+        now: Moment,
+    ) {
         if let Some(way) = self.ways.get_mut(certificate) {
             way.put(generation, chain, now);
         }
@@ -147,7 +159,8 @@ impl MailServers {
     ) -> Vec<(Moment, Option<Arc<Chain>>)> {
         let mut shown = vec![(from, self.presented(certificate, instance, from))];
         let Some(way) = self.ways.get(certificate) else { return shown };
-        let changes = way.lying.iter().rev().take_while(|lying| lying.since > from - 3 * self.late.0.max(LOOKS));
+        let changes =
+            way.lying.iter().rev().take_while(|lying| lying.since > from - 3 * self.late.0.max(LOOKS));
         let mut takes: BTreeSet<Moment> =
             changes.filter_map(|lying| self.next_taken(way, instance, lying.since)).collect();
         if instance == 0 && !way.vouched {

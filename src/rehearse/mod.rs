@@ -11,19 +11,23 @@ mod faults;
 mod host;
 mod keys;
 mod mail;
+mod picture;
 mod reads;
 mod run;
 mod senders;
 mod signing;
 mod stand_ins;
+mod standing;
 mod story;
 mod time;
 mod universe;
 mod updates;
 mod zones;
 
+pub use picture::timeline;
 pub use run::{Options, rehearse};
 pub use stand_ins::ReadFile;
+pub use standing::{Standing, State};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! Questions to the simulated name servers, answered at once, late, or never.
 
 use super::faults::Peer;
-use super::universe::{Universe, lock};
 use super::time::{DAY, timestamp};
+use super::universe::{Universe, lock};
 use crate::clock::Clock;
 use crate::dns::{Answer, Link, Lookup, Observation, Reads, Security, Server};
 use crate::error::{Error, Kind, Result};
@@ -80,7 +80,8 @@ impl Universe {
         let (now, name) = (self.time.moment(), name.to_lowercase());
         let zones = lock(&self.zones);
         let apex = zones.zone_of(&name).unwrap_or_else(Name::root);
-        let alias = match zones.within(&apex, server, &(name.clone(), RecordType::CNAME), now).values.first() {
+        let alias = match zones.within(&apex, server, &(name.clone(), RecordType::CNAME), now).values.first()
+        {
             Some(RData::CNAME(target)) if rtype != RecordType::CNAME => Some(target.0.to_lowercase()),
             _ => None,
         };

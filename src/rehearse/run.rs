@@ -2,6 +2,7 @@
 
 use super::administrator::{self, Act};
 use super::authority::Authority;
+use super::dice::Dice;
 use super::disk::Disk;
 use super::faults::Faults;
 use super::keys::KeyRing;
@@ -9,6 +10,7 @@ use super::mail::MailServers;
 use super::senders::{Refused, Senders};
 use super::signing::Signer;
 use super::stand_ins::{Files, ReadFile};
+use super::standing::State;
 use super::story::Story;
 use super::time::{DAY, Ended, HOUR, MINUTE, Moment, VirtualTime, timestamp};
 use super::universe::{Universe, lock};
@@ -46,12 +48,18 @@ pub struct Options {
 /// The second server of every host takes new files so often.
 const LATE: Moment = 4 * HOUR;
 
-/// Rehearses `desired`. `read` gives the files that it names, where they are there; secrets are never asked for.
+/// Rehearses `desired`. `read` gives the files that it names, where they are there; secrets are never asked for. `state`: it
+/// begins with these documents instead of nothing.
 ///
 /// # Errors
 /// A defect of the rehearsal itself; what goes wrong inside it is its result.
-pub fn rehearse(desired: &Desired, options: &Options, read: &ReadFile<'_>) -> Result<Rehearsal> {
-    let mut run = Run::new(desired.clone(), options, read)?;
+pub fn rehearse(
+    desired: &Desired,
+    options: &Options,
+    read: &ReadFile<'_>,
+    state: Option<&State>,
+) -> Result<Rehearsal> {
+    let mut run = Run::new(desired.clone(), options, read, state)?;
     run.all()?;
     Ok(run.finish())
 }
@@ -68,15 +76,24 @@ pub(super) struct Run {
     refused: Option<Refused>,
     /// Ripe keys that were told, by when.
     ripe: BTreeSet<(String, SpkiDigest, Timestamp)>,
+    /// The last run over all certificates, when it had nothing to do: when it was, and until when nothing is due.
+    quiet: Option<(Moment, Moment)>,
+    /// When the timer fires after a quiet run, with faults: machines are not always on.
+    naps: Dice,
     /// Failures that were told: the same one is told once until a run succeeds.
     failing: BTreeMap<String, String>,
 }
 
 impl Run {
-    pub(super) fn new(mut desired: Desired, options: &Options, read: &ReadFile<'_>) -> Result<Run> {
+    pub(super) fn new(
+        mut desired: Desired,
+        options: &Options,
+        read: &ReadFile<'_>,
+        state: Option<&State>,
+    ) -> Result<Run> {
         let (start, end) = (options.from.as_millisecond(), options.until.as_millisecond());
         let mut keys = KeyRing::default();
-        let files = Files::of(&mut desired, &mut keys, read)?;
+        let mut files = Files::of(&mut desired, &mut keys, read)?;
         let zones = Zones::new(&desired, start);
         let faults = match options.seed {
             Some(seed) => Faults::new(seed, start, end, zones.count()),
@@ -100,24 +117,36 @@ impl Run {
             faults: Mutex::new(faults),
             story: Mutex::new(Story::new(options.keep_trace)),
             keys: Mutex::new(keys),
-            files: Mutex::new(files.contents),
+            files: Mutex::new(files.contents.clone()),
             signer,
             own_chain,
             me: me.clone(),
         });
         let senders = Senders::new(&desired, &universe, start);
-        Ok(Run {
+        let mut run = Run {
             universe,
             senders,
             options: *options,
             span: (start, end),
-            notes: files.notes,
+            notes: notes(&files, late, options),
             events: Vec::new(),
             counts: Counts::default(),
             refused: None,
             ripe: BTreeSet::new(),
+            quiet: None,
+            naps: Dice::new(options.seed.unwrap_or(0), "naps"),
             failing: BTreeMap::new(),
-        })
+        };
+        if let Some(state) = state {
+            run.begin_with(state, &mut files)?;
+            run.senders = Senders::new(&desired, &run.universe, start);
+        }
+        Ok(run)
+    }
+
+    /// The first and the last moment.
+    pub(super) fn span(&self) -> (Moment, Moment) {
+        self.span
     }
 
     /// From the first moment to the last, or to the first delivery that is refused.
@@ -128,6 +157,7 @@ impl Run {
             Some(seed) => administrator::erratic(&desired, seed, self.span),
             None => administrator::yearly(&desired, self.span),
         };
+        acts.extend(lock(&self.universe.faults).told());
         acts.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         let every = (self.options.every * 1000).max(MINUTE);
         let mut timer = start;
@@ -147,14 +177,28 @@ impl Run {
                 }
                 continue;
             }
-            self.run(None, ApplyOptions::default())?;
-            timer += every * ((self.universe.time.moment() - timer).max(0) / every + 1);
+            if self.is_idle(next) {
+                self.counts.runs += 1;
+            } else {
+                self.run(None, ApplyOptions::default())?;
+            }
+            let naps = self.options.seed.is_some() && self.quiet.is_some();
+            let pause = if naps { self.naps.from(1, 24) * HOUR } else { every };
+            timer += every * ((self.universe.time.moment() - timer).max(pause - 1) / every + 1);
         }
         if self.refused.is_none() {
             self.universe.time.advance_to(end);
             self.deliver();
         }
         Ok(())
+    }
+
+    /// Whether a run would find everything as the last one left it, with nothing due: such a run is counted, not repeated.
+    /// One a day is made in any case, and with faults every one.
+    fn is_idle(&self, now: Moment) -> bool {
+        let Some((since, due)) = self.quiet.filter(|_| self.options.seed.is_none()) else { return false };
+        let still = lock(&self.universe.zones).all_still((since, now));
+        still && now < due && now - since < DAY
     }
 
     /// Mail until now; whether some of it was refused.
@@ -166,6 +210,7 @@ impl Run {
 
     fn act(&mut self, act: Act, acts: &mut Vec<(Moment, Act)>) -> Result<()> {
         let Act::Ask { certificate, wish, wait } = &act else {
+            self.quiet = None;
             self.universe.act(&act);
             return Ok(());
         };
@@ -191,14 +236,26 @@ impl Run {
             let world = World::new(desired.clone(), universe.effects(), memory);
             apply::apply(&world, &chosen, options).await
         };
+        self.quiet = None;
+        let begun = universe.time.moment();
         let ended = universe.time.run(work, || lock(&universe.faults).killed());
         self.counts.runs += 1;
         let succeeded = match ended {
-            Ended::Done(reports) => self.reported(&reports),
+            Ended::Done(reports) => {
+                let due = reports.iter().map(due).min().flatten().map(|due| due.as_millisecond());
+                let nothing = only.is_none() && lock(&universe.faults).effects() == 0;
+                self.quiet = due.filter(|_| nothing).map(|due| (begun, due));
+                self.reported(&reports)
+            }
             Ended::Killed => {
                 self.counts.killed += 1;
                 let words = "danesmith is killed".into();
-                lock(&universe.story).tell(universe.time.moment(), only.unwrap_or_default(), What::Failed, words);
+                lock(&universe.story).tell(
+                    universe.time.moment(),
+                    only.unwrap_or_default(),
+                    What::Failed,
+                    words,
+                );
                 false
             }
             Ended::Stuck => {
@@ -234,19 +291,26 @@ impl Run {
         succeeded
     }
 
-    /// Backup keys whose pins have become ripe.
+    /// Keys whose pins have become ripe.
     fn ripened(&mut self) {
         let now = timestamp(self.universe.time.moment());
         let desired = lock(&self.universe.desired).clone();
         for certificate in desired.certificates.values().filter(|c| !c.tlsa.is_empty()) {
             let document = lock(&self.universe.disk).document(&certificate.name);
-            let Some(backup) = document.keys.as_ref().and_then(|pair| pair.backup) else { continue };
+            let Some(pair) = &document.keys else { continue };
             let owners: Vec<String> = certificate.tlsa.iter().map(|owner| owner.to_ascii()).collect();
-            let ripe = ripe_everywhere(&document, &owners, backup, &certificate.policy);
-            let Some(ripe) = ripe.filter(|ripe| *ripe <= now) else { continue };
-            if self.ripe.insert((certificate.name.clone(), backup, ripe)) {
-                let words = format!("key {} may be served", lock(&self.universe.keys).letter(backup));
-                lock(&self.universe.story).tell(ripe.as_millisecond(), &certificate.name, What::Ripe, words);
+            let mut fresh: BTreeMap<Timestamp, Vec<String>> = BTreeMap::new();
+            for spki in [Some(pair.active), pair.backup].into_iter().flatten() {
+                let ripe = ripe_everywhere(&document, &owners, spki, &certificate.policy);
+                let Some(ripe) = ripe.filter(|ripe| *ripe <= now) else { continue };
+                if self.ripe.insert((certificate.name.clone(), spki, ripe)) {
+                    fresh.entry(ripe).or_default().push(lock(&self.universe.keys).letter(spki));
+                }
+            }
+            for (ripe, letters) in fresh {
+                let words = format!("{}: every cache without it has expired", letters.join(", "));
+                let what = (What::Ripe, letters);
+                lock(&self.universe.story).tell_of(ripe.as_millisecond(), &certificate.name, what, words);
             }
         }
     }
@@ -256,8 +320,14 @@ impl Run {
         let told = std::mem::take(&mut lock(&self.universe.story).told);
         for told in told {
             let caches = self.senders.caches(&self.universe, &told.certificate, told.at);
-            let (at, certificate) = (timestamp(told.at), told.certificate);
-            self.events.push(Event { at, certificate, what: told.what, words: told.words, caches });
+            self.events.push(Event {
+                at: timestamp(told.at),
+                certificate: told.certificate,
+                what: told.what,
+                words: told.words,
+                keys: told.keys,
+                caches,
+            });
         }
     }
 
@@ -299,9 +369,28 @@ impl Run {
     }
 }
 
+/// What the world makes up, for people.
+fn notes(files: &Files, (every, _): (Moment, Moment), options: &Options) -> Vec<String> {
+    let apply = options.every / 3600;
+    let mut notes = vec![format!(
+        "made up: a CA with Let's Encrypt's lifetimes and limits; two servers for each mail host, of which the second takes new files every {} min only; name servers as zones.yaml has them under `check`, else two; every zone signed; `danesmith apply` every {apply} h; rotations that are left to you once a year",
+        every / MINUTE
+    )];
+    notes.extend(files.notes.iter().cloned());
+    notes
+}
+
+/// When something is due for a certificate; `None`: now, for all we know.
+fn due(report: &Report) -> Option<Timestamp> {
+    match &report.outcome {
+        Outcome::Done(until) | Outcome::Waits(until, _) => Some(*until),
+        Outcome::Failed(_) => None,
+    }
+}
+
 /// How late the second servers are, by seed.
 fn late_of(seed: u64) -> (Moment, Moment) {
-    let mut dice = super::dice::Dice::new(seed, "late");
+    let mut dice = Dice::new(seed, "late");
     let every = dice.one_of(HOUR, &[5 * MINUTE, 6 * HOUR, 30 * HOUR]);
     (every, dice.from(0, every))
 }

@@ -6,6 +6,7 @@
 //! Between two changes all minutes are alike: they are counted, not stepped through.
 
 use super::mail::{Chain, INSTANCES};
+use super::standing::PAST;
 use super::time::{DAY, MINUTE, Moment, timestamp};
 use super::universe::{Universe, lock};
 use crate::model::dane::{Tlsa, considered, matching};
@@ -85,6 +86,8 @@ impl Senders {
                 });
             }
         }
+        drop(zones);
+        lanes.iter_mut().for_each(|lane| lane.learn(universe, (start - PAST, start)));
         Senders { lanes, until: start, attempted: 0 }
     }
 
@@ -107,13 +110,18 @@ impl Senders {
     }
 
     /// How many caches there are for a certificate now, by the pins that they hold.
-    pub(super) fn caches(&self, universe: &Universe, certificate: &str, now: Moment) -> BTreeMap<String, u64> {
+    pub(super) fn caches(
+        &self,
+        universe: &Universe,
+        certificate: &str,
+        now: Moment,
+    ) -> BTreeMap<String, u64> {
         let keys = lock(&universe.keys);
         let zones = lock(&universe.zones);
         let mut caches = BTreeMap::new();
         for lane in self.lanes.iter().filter(|lane| lane.certificate == certificate) {
             for (server, _) in &lane.caches {
-                let held = zones.history((&lane.apex, *server), &lane.owner, (now - 8 * DAY, now));
+                let held = zones.history((&lane.apex, *server), &lane.owner, (now - PAST, now));
                 for (index, (from, set)) in held.iter().enumerate() {
                     let until = held.get(index + 1).map_or(now + 1, |(next, _)| *next);
                     let (from, ttl) = ((*from).max(now - ttl(set) + 1), ttl(set));
@@ -166,14 +174,26 @@ impl Lane {
                 let records = set.values.iter().filter_map(Tlsa::of).collect();
                 let ttl = ttl(&set);
                 let number = self.contents;
-                contents.push_back(Content { number, from: since, until: None, ttl, records, pins: set.values });
+                contents.push_back(Content {
+                    number,
+                    from: since,
+                    until: None,
+                    ttl,
+                    records,
+                    pins: set.values,
+                });
             }
             forget(contents, from);
         }
     }
 
     /// Deliveries to one instance in this window.
-    fn deliver(&mut self, universe: &Universe, instance: usize, window: (Moment, Moment)) -> Result<u64, Refused> {
+    fn deliver(
+        &mut self,
+        universe: &Universe,
+        instance: usize,
+        window: (Moment, Moment),
+    ) -> Result<u64, Refused> {
         let shown = lock(&universe.mail).history(&self.certificate, instance, window);
         let mut count = 0;
         for (index, (since, chain)) in shown.iter().enumerate() {
@@ -185,7 +205,9 @@ impl Lane {
                     if begin >= until.min(last) {
                         continue;
                     }
-                    if !matches(&mut self.matched, content, chain, (&self.names, self.smtp), begin) && self.signed {
+                    if !matches(&mut self.matched, content, chain, (&self.names, self.smtp), begin)
+                        && self.signed
+                    {
                         let words = refusal(universe, content, *server, (instance, chain), &self.owner.0);
                         return Err(Refused { at: begin, certificate: self.certificate.clone(), words });
                     }
@@ -239,7 +261,8 @@ fn matches(
     }
     let records = considered(&content.records, smtp);
     let certs = chain.as_ref().map(|chain| chain.certs.as_slice()).unwrap_or_default();
-    let taken = records.is_empty() || records.iter().any(|r| matching(r, certs, names, timestamp(at)).is_ok());
+    let taken =
+        records.is_empty() || records.iter().any(|r| matching(r, certs, names, timestamp(at)).is_ok());
     if taken {
         known.push_back((content.number, chain.clone()));
         if known.len() > 64 {
@@ -257,7 +280,8 @@ fn refusal(
     owner: &Name,
 ) -> String {
     let keys = lock(&universe.keys);
-    let pins: Vec<String> = content.pins.iter().filter_map(pin::digest_of).map(|spki| keys.letter(spki)).collect();
+    let pins: Vec<String> =
+        content.pins.iter().filter_map(pin::digest_of).map(|spki| keys.letter(spki)).collect();
     let shown = match chain {
         Some(chain) => format!("the key {}", keys.letter(chain.spki)),
         None => "its own certificate".into(),

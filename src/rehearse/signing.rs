@@ -4,7 +4,9 @@ use super::time::{DAY, Moment};
 use crate::error::{Error, Kind, Result};
 use crate::model::csr::Csr;
 use crate::model::key::{KeyKind, SpkiDigest};
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, PublicKeyData};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, PublicKeyData,
+};
 use rcgen::{SerialNumber, SignatureAlgorithm};
 use std::time::Duration;
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};

@@ -20,6 +20,7 @@ pub(super) struct Told {
     pub(super) certificate: String,
     pub(super) what: What,
     pub(super) words: String,
+    pub(super) keys: Vec<String>,
 }
 
 /// The book.
@@ -69,10 +70,21 @@ impl Story {
         hex::encode(self.digest.clone().finalize())
     }
 
-    /// An event.
+    /// An event that is about no key.
     pub(super) fn tell(&mut self, at: Moment, certificate: &str, what: What, words: String) {
+        self.tell_of(at, certificate, (what, Vec::new()), words);
+    }
+
+    /// An event.
+    pub(super) fn tell_of(
+        &mut self,
+        at: Moment,
+        certificate: &str,
+        (what, keys): (What, Vec<String>),
+        words: String,
+    ) {
         self.trace(at, &format!("{certificate}: {}: {words}", what.word()));
-        self.told.push(Told { at, certificate: certificate.to_owned(), what, words });
+        self.told.push(Told { at, certificate: certificate.to_owned(), what, words, keys });
     }
 
     /// An update changed a zone.
@@ -91,79 +103,101 @@ impl Story {
         at: Moment,
     ) {
         let key = |spki: SpkiDigest| keys.letter(spki);
-        let mut tell = |what, words: String| self.tell(at, certificate, what, words);
+        let mut tell = |what, keys: &[String], words: String| {
+            self.tell_of(at, certificate, (what, keys.to_vec()), words);
+        };
         installed(former, new, &key, &mut tell);
         if let Some(spare) = &new.spare
             && former.spare.as_ref().map(|s| &s.serial) != Some(&spare.serial)
             && former.installed.as_ref().map(|i| &i.serial) != Some(&spare.serial)
         {
-            tell(What::Staged, format!("a certificate for key {} is ready", key(spare.spki)));
+            let key = key(spare.spki);
+            let words = format!("a certificate for key {key} is ready");
+            tell(What::Staged, &[key], words);
         }
         pins(former, new, &key, &mut tell);
         rotation(former, new, &key, &mut tell);
     }
 }
 
-type Tell<'a> = dyn FnMut(What, String) + 'a;
+type Tell<'a> = dyn FnMut(What, &[String], String) + 'a;
+type Name<'a> = dyn Fn(SpkiDigest) -> String + 'a;
+type Owners = BTreeMap<SpkiDigest, BTreeSet<String>>;
 
-fn installed(former: &Document, new: &Document, key: &dyn Fn(SpkiDigest) -> String, tell: &mut Tell<'_>) {
+fn installed(former: &Document, new: &Document, key: &Name<'_>, tell: &mut Tell<'_>) {
     let Some(now) = &new.installed else { return };
-    let until = minute(now.not_after);
+    let (until, name) = (minute(now.not_after), key(now.spki));
     match &former.installed {
-        None => tell(What::Issued, format!("key {}, valid until {until}", key(now.spki))),
+        None => tell(What::Issued, &[name.clone()], format!("key {name}, valid until {until}")),
         Some(before) if before.serial == now.serial => {}
         Some(before) if before.spki == now.spki => {
-            tell(What::Renewed, format!("key {} stays, valid until {until}", key(now.spki)));
+            tell(What::Renewed, &[name.clone()], format!("key {name} stays, valid until {until}"));
         }
         Some(before) => {
-            tell(What::Switched, format!("key {} is installed instead of {}", key(now.spki), key(before.spki)));
+            let other = key(before.spki);
+            let words = format!("key {name} is installed instead of {other}");
+            tell(What::Switched, &[name, other], words);
         }
     }
 }
 
-fn pins(former: &Document, new: &Document, key: &dyn Fn(SpkiDigest) -> String, tell: &mut Tell<'_>) {
-    let owners = |document: &Document, is: &dyn Fn(bool) -> bool| {
-        let mut owners: BTreeMap<SpkiDigest, BTreeSet<String>> = BTreeMap::new();
-        for pin in document.pins.iter().filter(|pin| is(pin.seen_everywhere.is_some())) {
-            owners.entry(pin.spki).or_default().insert(pin.owner.clone());
-        }
-        owners
-    };
-    let (known, know) = (owners(former, &|_| true), owners(new, &|_| true));
-    let (seen, see) = (owners(former, &|clock| clock), owners(new, &|clock| clock));
-    let mut added = |now: &BTreeMap<SpkiDigest, _>, before: &BTreeMap<SpkiDigest, _>, what, words: &str| {
-        let letters: Vec<_> = now.keys().filter(|spki| !before.contains_key(*spki)).map(|s| key(*s)).collect();
+fn pins(former: &Document, new: &Document, key: &Name<'_>, tell: &mut Tell<'_>) {
+    let (known, know) = (owners(former, false), owners(new, false));
+    let (seen, see) = (everywhere(former), everywhere(new));
+    let mut added = |now: &Owners, before: &Owners, what, words: &str| {
+        let letters: Vec<_> =
+            now.keys().filter(|spki| !before.contains_key(*spki)).map(|s| key(*s)).collect();
         if !letters.is_empty() {
-            tell(what, format!("{} {words}", letters.join(", ")));
+            tell(what, &letters, format!("{} {words}", letters.join(", ")));
         }
     };
     added(&know, &known, What::Pinned, "goes into DNS");
-    let whole = |see: &BTreeMap<SpkiDigest, BTreeSet<String>>, all: &BTreeMap<SpkiDigest, BTreeSet<String>>| {
-        let whole = see.iter().filter(|(spki, owners)| all.get(*spki) == Some(*owners));
-        whole.map(|(spki, owners)| (*spki, owners.clone())).collect::<BTreeMap<_, _>>()
-    };
-    let (seen, see) = (whole(&seen, &known), whole(&see, &know));
     added(&see, &seen, What::Everywhere, "is at every name server: its clock runs");
     // A key that is on its way out has no clock either, and that is no trouble.
     let leaving = new.rotation.as_ref().filter(|r| r.phase == Phase::Retiring).map(|r| r.from);
-    let still: BTreeMap<_, _> = seen.into_iter().filter(|(s, _)| Some(*s) != leaving && know.contains_key(s)).collect();
+    let stays = |spki: &SpkiDigest| Some(*spki) != leaving && know.contains_key(spki);
+    let still: Owners = seen.into_iter().filter(|(spki, _)| stays(spki)).collect();
     added(&still, &see, What::Stopped, "was not seen at every name server: its clock stops");
 }
 
-fn rotation(former: &Document, new: &Document, key: &dyn Fn(SpkiDigest) -> String, tell: &mut Tell<'_>) {
-    let phase = |document: &Document| document.phase();
+/// Owner names of each pinned key; `running`: only those where its clock runs.
+fn owners(document: &Document, running: bool) -> Owners {
+    let mut owners = Owners::new();
+    for pin in document.pins.iter().filter(|pin| !running || pin.seen_everywhere.is_some()) {
+        owners.entry(pin.spki).or_default().insert(pin.owner.clone());
+    }
+    owners
+}
+
+/// Keys whose clock runs at all their owner names.
+fn everywhere(document: &Document) -> Owners {
+    let all = owners(document, false);
+    owners(document, true).into_iter().filter(|(spki, owners)| all.get(spki) == Some(owners)).collect()
+}
+
+fn rotation(former: &Document, new: &Document, key: &Name<'_>, tell: &mut Tell<'_>) {
+    let moved = former.phase() != new.phase();
     match (&former.rotation, &new.rotation) {
-        (None, Some(r)) => tell(What::Begun, format!("rotation from key {} to {}", key(r.from), key(r.to))),
-        (Some(_), Some(r)) if phase(former) != phase(new) => match r.phase {
-            Phase::Retiring => tell(What::Retiring, format!("nobody presents key {} any more", key(r.from))),
-            Phase::Aborting => tell(What::Aborted, format!("key {} shall be served again", key(r.from))),
-            Phase::Deploying => {}
-        },
-        (Some(r), None) if new.retired.contains(&r.from) => {
-            tell(What::Retired, format!("key {} is gone from DNS", key(r.from)));
-            tell(What::Rotated, format!("key {} is the active one", key(r.to)));
+        (None, Some(r)) => {
+            let (to, from) = (key(r.to), key(r.from));
+            let words = format!("rotation from key {from} to {to}");
+            tell(What::Begun, &[to, from], words);
         }
-        (Some(r), None) => tell(What::Aborted, format!("key {} stays the active one", key(r.from))),
+        (Some(_), Some(r)) if moved && r.phase == Phase::Retiring => {
+            tell(What::Retiring, &[key(r.from)], format!("nobody presents key {} any more", key(r.from)));
+        }
+        (Some(_), Some(r)) if moved && r.phase == Phase::Aborting => {
+            let words = format!("key {} shall be served again", key(r.from));
+            tell(What::Aborted, &[key(r.from), key(r.to)], words);
+        }
+        (Some(r), None) if new.retired.contains(&r.from) => {
+            tell(What::Retired, &[key(r.from)], format!("key {} is gone from DNS", key(r.from)));
+            tell(What::Rotated, &[key(r.to)], format!("key {} is the active one", key(r.to)));
+        }
+        (Some(r), None) => {
+            let words = format!("key {} stays the active one", key(r.from));
+            tell(What::Aborted, &[key(r.from), key(r.to)], words);
+        }
         _ => {}
     }
 }

@@ -18,13 +18,13 @@ fn options(days: i64, seed: Option<u64>) -> Options {
 }
 
 fn rehearsed(desired: &Desired, options: &Options) -> Rehearsal {
-    rehearse(desired, options, &|_| None).unwrap()
+    rehearse(desired, options, &|_| None, None).unwrap()
 }
 
 #[test]
 fn ninety_days_of_the_example() {
     let begun = std::time::Instant::now();
-    let mut run = Run::new(example(), &options(90, None), &|_| None).unwrap();
+    let mut run = Run::new(example(), &options(90, None), &|_| None, None).unwrap();
     run.all().unwrap();
     println!("{:?}", begun.elapsed());
     for line in run.trace().iter().take(300) {

@@ -134,7 +134,9 @@ impl Open for Universe {
     }
 
     async fn file(&self, path: &Path) -> Result<Vec<u8>> {
-        let missing = || Error::new(Kind::Input, format!("read `{}`", path.display()), "the rehearsal has no such file");
+        let missing = || {
+            Error::new(Kind::Input, format!("read `{}`", path.display()), "the rehearsal has no such file")
+        };
         lock(&self.files).get(path).cloned().ok_or_else(missing)
     }
 

@@ -159,7 +159,8 @@ impl Zones {
                 set.ttl = change.ttl;
             }
             set.values.retain(|value| !change.remove.contains(value));
-            let new: Vec<_> = change.add.iter().filter(|value| !set.values.contains(value)).cloned().collect();
+            let new: Vec<_> =
+                change.add.iter().filter(|value| !set.values.contains(value)).cloned().collect();
             set.values.extend(new);
             if set.values != before.values {
                 sets.push(((change.name.to_lowercase(), change.rtype), set));
@@ -244,6 +245,13 @@ impl Zones {
         let Some((zone, place)) = self.placed(apex, server) else { return true };
         let arrivals = &zone.arrivals[place];
         arrivals.partition_point(|(at, _)| *at <= from) == arrivals.partition_point(|(at, _)| *at <= to)
+    }
+
+    /// The same for all servers of all zones.
+    pub(super) fn all_still(&self, window: (Moment, Moment)) -> bool {
+        let servers =
+            |(apex, zone): (&Name, &Zone)| zone.servers.iter().all(|s| self.is_still(apex, *s, window));
+        self.zones.iter().all(servers)
     }
 
     fn placed(&self, apex: &Name, server: usize) -> Option<(&Zone, usize)> {

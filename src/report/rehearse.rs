@@ -38,7 +38,10 @@ pub fn all_rehearsed(rehearsals: &[Rehearsal], source: &str) -> Output {
     let (first, last) = (seeds.first().copied().unwrap_or(0), seeds.last().copied().unwrap_or(0));
     let days = rehearsals.first().map_or(0, |r| r.until.duration_since(r.from).as_hours() / 24);
     let mut text = String::new();
-    let what = format!("{} rehearsals of {source}, {days} days each, faults of seeds {first} to {last}", seeds.len());
+    let what = format!(
+        "{} rehearsals of {source}, {days} days each, faults of seeds {first} to {last}",
+        seeds.len()
+    );
     wrapped(&mut text, "", &what);
     let lines = [
         ("runs", thousands(sum(|r| r.counts.runs))),
@@ -52,7 +55,8 @@ pub fn all_rehearsed(rehearsals: &[Rehearsal], source: &str) -> Output {
     for (what, count) in lines {
         let _ = writeln!(text, "{what:<14}{count:>20}");
     }
-    let each: Vec<Value> = rehearsals.iter().map(|r| json!({ "seed": r.seed, "trace": r.trace_digest })).collect();
+    let each: Vec<Value> =
+        rehearsals.iter().map(|r| json!({ "seed": r.seed, "trace": r.trace_digest })).collect();
     let json = json!({
         "rehearsals": each,
         "deliveries": sum(|r| r.counts.deliveries),
@@ -69,7 +73,8 @@ fn day(at: jiff::Timestamp) -> String {
 /// `2026-11-23 07:00  mx1  renewed     key A stays, …`, and what the caches hold where that is news.
 fn line<'e>(text: &mut String, event: &'e Event, names: usize, shown: &mut BTreeMap<&'e str, String>) {
     let name: String = event.certificate.chars().take(names).collect();
-    let head = format!("{}  {name:<names$}  {:<10}  ", event.at.strftime("%Y-%m-%d %H:%M"), event.what.word());
+    let head =
+        format!("{}  {name:<names$}  {:<10}  ", event.at.strftime("%Y-%m-%d %H:%M"), event.what.word());
     let mut words = event.words.clone();
     if !event.caches.is_empty() {
         let held: Vec<String> = event.caches.iter().map(|(held, count)| format!("{held} {count}")).collect();
@@ -92,7 +97,12 @@ fn verdict(text: &mut String, rehearsal: &Rehearsal) {
     let counts = &rehearsal.counts;
     let refused = u64::from(rehearsal.refusal.is_some());
     let _ = writeln!(text, "deliveries     {}, {refused} refused", thousands(counts.deliveries));
-    let runs = format!("{} runs of danesmith, {} failed, {} killed", thousands(counts.runs), counts.failed, counts.killed);
+    let runs = format!(
+        "{} runs of danesmith, {} failed, {} killed",
+        thousands(counts.runs),
+        counts.failed,
+        counts.killed
+    );
     let _ = writeln!(text, "runs           {runs}");
     let _ = writeln!(text, "rotations      {}", counts.rotations);
     let _ = writeln!(
@@ -110,7 +120,11 @@ fn verdict(text: &mut String, rehearsal: &Rehearsal) {
         let seed = rehearsal.seed.map(|seed| format!(" with seed {seed}")).unwrap_or_default();
         let at = refusal.at.strftime("%Y-%m-%d %H:%M:%S UTC");
         text.push('\n');
-        wrapped(text, "", &format!("REFUSED{seed}: mail to {} at {at}: {}", refusal.certificate, refusal.words));
+        wrapped(
+            text,
+            "",
+            &format!("REFUSED{seed}: mail to {} at {at}: {}", refusal.certificate, refusal.words),
+        );
         let _ = writeln!(text, "The last steps before:");
         for step in &refusal.trace {
             wrapped(text, "  ", step);
@@ -130,7 +144,8 @@ fn to_json(rehearsal: &Rehearsal) -> Value {
         })
     };
     let counts = &rehearsal.counts;
-    let changes = counts.changes.iter().map(|(month, (pins, texts))| (month, json!({ "tlsa": pins, "txt": texts })));
+    let changes =
+        counts.changes.iter().map(|(month, (pins, texts))| (month, json!({ "tlsa": pins, "txt": texts })));
     json!({
         "from": rehearsal.from.to_string(),
         "until": rehearsal.until.to_string(),
