@@ -35,6 +35,9 @@ pub(super) struct Args {
     /// Rehearse so many seeds, one after the other, and stop at the first that refuses a delivery
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     runs: Option<u64>,
+    /// Ask for a rotation of this certificate half an hour after the beginning, as `rotate CERT --wait` does
+    #[arg(long, value_name = "CERT")]
+    rotate: Option<String>,
     /// Begin with the state directory as it is: keys, pins and certificates of today. No private key is read
     #[arg(long, conflicts_with = "from")]
     from_state: bool,
@@ -49,6 +52,9 @@ pub(super) struct Args {
 pub(super) fn run(global: &Global, args: &Args) -> Result<Finish> {
     let (desired, source) = zones(global)?;
     let options = options(args)?;
+    if let Some(name) = &options.rotate {
+        wiring::choose(&desired, std::slice::from_ref(name))?;
+    }
     let state = if args.from_state { Some(standing(&desired)?) } else { None };
     if let Some(runs) = args.runs {
         return many((&desired, state.as_ref()), &source, &options, args.faults.unwrap_or(1), runs);
@@ -119,7 +125,7 @@ fn options(args: &Args) -> Result<Options> {
     let hours = args.every.strip_suffix('h').and_then(|hours| hours.parse::<i64>().ok());
     let every = hours.filter(|hours| (1..=24).contains(hours)).map(|hours| hours * 3600);
     let every = every.ok_or_else(|| wrong("--every", &args.every, "it is not 1h to 24h".into()))?;
-    Ok(Options { from, until, seed: args.faults, every, keep_trace: false })
+    Ok(Options { from, until, seed: args.faults, every, rotate: args.rotate.clone(), keep_trace: false })
 }
 
 /// `90d`, `26w`, `2y`.
@@ -163,7 +169,7 @@ fn many(
             if seed >= end || seed > refused.load(Ordering::Relaxed) {
                 return Ok(done);
             }
-            let options = Options { seed: Some(seed), ..*options };
+            let options = Options { seed: Some(seed), ..options.clone() };
             let mut rehearsal = rehearse::rehearse(desired, &options, &read, state)?;
             if rehearsal.refusal.is_some() {
                 refused.fetch_min(seed, Ordering::Relaxed);

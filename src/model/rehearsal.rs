@@ -134,4 +134,6 @@ pub struct Rehearsal {
     pub refusal: Option<Refusal>,
     /// SHA-256 over every step that was taken, hexadecimal: equal runs have equal ones.
     pub trace_digest: String,
+    /// Every step with its time, where they were to be kept.
+    pub steps: Vec<String>,
 }

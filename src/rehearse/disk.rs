@@ -45,6 +45,12 @@ impl Disk {
         self.folders.get(certificate).map(|folder| folder.document.clone()).unwrap_or_default()
     }
 
+    /// The generation that `live` points to.
+    #[cfg(test)]
+    pub(super) fn live(&self, certificate: &str) -> Option<u64> {
+        self.folders.get(certificate).and_then(|folder| folder.live)
+    }
+
     /// A generation's chain and serial number, for the servers.
     pub(super) fn files(&self, certificate: &str, generation: u64) -> Option<(Arc<Chain>, String)> {
         let files = self.folders.get(certificate)?.generations.get(&generation)?;

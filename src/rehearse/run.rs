@@ -22,6 +22,7 @@ use crate::model::csr::Csr;
 use crate::model::desired::{Certificate, Desired, KeyAlgorithm};
 use crate::model::key::SpkiDigest;
 use crate::model::outcome::{Outcome, Report};
+use crate::model::plan::Wish;
 use crate::model::private_key::PrivateKey;
 use crate::model::rehearsal::{Counts, Event, Refusal, Rehearsal, What};
 use crate::model::ripeness::ripe_everywhere;
@@ -31,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 /// What to rehearse.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// The first moment.
     pub from: Timestamp,
@@ -41,10 +42,14 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Seconds between two runs of `danesmith apply`: README recommends an hourly timer.
     pub every: i64,
+    /// `danesmith rotate` is asked for this certificate half an hour after the beginning, with `--wait`.
+    pub rotate: Option<String>,
     /// Keep every step for comparison.
     pub keep_trace: bool,
 }
 
+/// With faults, somebody who has seen a run with `--wait` look again so often presses Ctrl-C.
+const GIVES_UP: u64 = 2_000;
 /// The second server of every host takes new files so often.
 const LATE: Moment = 4 * HOUR;
 
@@ -126,7 +131,7 @@ impl Run {
         let mut run = Run {
             universe,
             senders,
-            options: *options,
+            options: options.clone(),
             span: (start, end),
             notes: notes(&files, late, options),
             events: Vec::new(),
@@ -158,6 +163,10 @@ impl Run {
             None => administrator::yearly(&desired, self.span),
         };
         acts.extend(lock(&self.universe.faults).told());
+        if let Some(certificate) = self.options.rotate.clone() {
+            let ask = Act::Ask { certificate, wish: Wish::Rotate, wait: true };
+            acts.push((start + 30 * MINUTE, ask));
+        }
         acts.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         let every = (self.options.every * 1000).max(MINUTE);
         let mut timer = start;
@@ -238,7 +247,9 @@ impl Run {
         };
         self.quiet = None;
         let begun = universe.time.moment();
-        let ended = universe.time.run(work, || lock(&universe.faults).killed());
+        let most = universe.time.jumps() + if self.options.seed.is_some() { GIVES_UP } else { u64::MAX / 2 };
+        let ended =
+            universe.time.run(work, || lock(&universe.faults).killed() || universe.time.jumps() > most);
         self.counts.runs += 1;
         let succeeded = match ended {
             Ended::Done(reports) => {
@@ -359,13 +370,8 @@ impl Run {
             counts: self.counts,
             refusal,
             trace_digest: story.digest(),
+            steps: story.all.clone().unwrap_or_default(),
         }
-    }
-
-    /// Every step, when they were kept.
-    #[cfg(test)]
-    pub(super) fn trace(&self) -> Vec<String> {
-        lock(&self.universe.story).all.clone().unwrap_or_default()
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Told {
 
 /// The book.
 pub(super) struct Story {
-    last: VecDeque<String>,
+    last: VecDeque<(Moment, String)>,
     /// Every line, for tests that compare runs step by step.
     pub(super) all: Option<Vec<String>>,
     digest: Sha256,
@@ -50,19 +50,18 @@ impl Story {
     pub(super) fn trace(&mut self, at: Moment, words: &str) {
         self.digest.update(at.to_be_bytes());
         self.digest.update(words.as_bytes());
-        let line = || format!("{} {words}", timestamp(at).strftime("%Y-%m-%d %H:%M:%S%.3f"));
         if let Some(all) = &mut self.all {
-            all.push(line());
+            all.push(line(at, words));
         }
         if self.last.len() == KEPT {
             self.last.pop_front();
         }
-        self.last.push_back(line());
+        self.last.push_back((at, words.to_owned()));
     }
 
     /// The last steps, oldest first.
     pub(super) fn last(&self) -> Vec<String> {
-        self.last.iter().cloned().collect()
+        self.last.iter().map(|(at, words)| line(*at, words)).collect()
     }
 
     /// SHA-256 over all steps.
@@ -118,6 +117,10 @@ impl Story {
         pins(former, new, &key, &mut tell);
         rotation(former, new, &key, &mut tell);
     }
+}
+
+fn line(at: Moment, words: &str) -> String {
+    format!("{} {words}", timestamp(at).strftime("%Y-%m-%d %H:%M:%S%.3f"))
 }
 
 type Tell<'a> = dyn FnMut(What, &[String], String) + 'a;

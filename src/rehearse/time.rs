@@ -41,6 +41,7 @@ struct Inner {
     ahead: Moment,
     sleepers: BTreeMap<(Moment, u64), Waker>,
     next: u64,
+    jumps: u64,
 }
 
 /// How a piece of work ended.
@@ -56,7 +57,7 @@ pub(super) enum Ended<T> {
 
 impl VirtualTime {
     pub(super) fn new(start: Moment) -> Self {
-        let inner = Inner { now: start, start, ahead: 0, sleepers: BTreeMap::new(), next: 0 };
+        let inner = Inner { now: start, start, ahead: 0, sleepers: BTreeMap::new(), next: 0, jumps: 0 };
         VirtualTime { inner: Mutex::new(inner) }
     }
 
@@ -73,6 +74,11 @@ impl VirtualTime {
     pub(super) fn advance_to(&self, at: Moment) {
         let mut inner = self.inner();
         inner.now = inner.now.max(at);
+    }
+
+    /// How often everybody waited.
+    pub(super) fn jumps(&self) -> u64 {
+        self.inner().jumps
     }
 
     /// Sets the machine's clock.
@@ -105,6 +111,7 @@ impl VirtualTime {
             let mut inner = self.inner();
             let Some(((at, _), waker)) = inner.sleepers.pop_first() else { return false };
             inner.now = inner.now.max(at);
+            inner.jumps += 1;
             waker
         };
         waker.wake();
