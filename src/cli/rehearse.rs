@@ -1,6 +1,7 @@
 //! `danesmith rehearse`: two years of a zones.yaml in seconds, in a simulated world. No network, no secret, no state.
 
 use super::{Finish, Global, wiring};
+use crate::atomic;
 use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::model::desired::Desired;
@@ -60,6 +61,10 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Finish> {
         return many((&desired, state.as_ref()), &source, &options, args.faults.unwrap_or(1), runs);
     }
     let rehearsal = rehearse::rehearse(&desired, &options, &read, state.as_ref())?;
+    if let Some(path) = &args.html {
+        let page = report::picture::html(&rehearse::timeline(&rehearsal, &source));
+        atomic::write_as(path, page.as_bytes(), super::status::PAGE)?;
+    }
     Ok(finish(&rehearsal, &source))
 }
 

@@ -2,9 +2,11 @@
 
 use super::wiring::{self, Access};
 use super::{Finish, Global};
+use crate::atomic;
 use crate::error::Result;
 use crate::flow;
 use crate::report;
+use std::path::PathBuf;
 
 /// Arguments of `status`.
 #[derive(clap::Args)]
@@ -14,7 +16,13 @@ pub(super) struct Args {
     /// Print metrics for Prometheus (the text format of its node exporter's textfile collector)
     #[arg(long)]
     prometheus: bool,
+    /// Also draw keys, pins and renewals into this HTML file: what was, and what is to come
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
+
+/// The page holds nothing secret, and a web server may be the one to read it.
+pub(super) const PAGE: atomic::Access = atomic::Access { uid: None, gid: None, mode: 0o644 };
 
 pub(super) async fn run(global: &Global, args: &Args) -> Result<Finish> {
     let desired = wiring::load(global)?;
@@ -24,7 +32,12 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<Finish> {
     for certificate in chosen {
         facts.push(flow::status::facts(&world, certificate).await?);
     }
-    let mut output = report::status::status(&facts, world.clock.now());
+    let now = world.clock.now();
+    let mut output = report::status::status(&facts, now);
+    if let Some(path) = &args.html {
+        let page = report::picture::html(&report::status::timeline::timeline(&facts, now));
+        atomic::write_as(path, page.as_bytes(), PAGE)?;
+    }
     if args.prometheus {
         output.text = report::metrics::text(&facts);
     }

@@ -97,12 +97,16 @@ async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Res
         let step = plan(&wanted, &working.document, working.live, &seen.observed, world.clock.now());
         tracing::debug!(certificate = working.wanted.name, ?step, "plan");
         let shifted = step == Step::Shift;
+        let looked = matches!(step, Step::ObservePins | Step::ObserveEndpoints);
         left = if matches!(step, Step::Wait(..) | Step::Hold(..)) { 64 } else { left - 1 };
         if let Some(outcome) = act(world, working, &keys, &mut seen, step, options).await? {
             return Ok(outcome);
         }
         if shifted {
             keys = keys_of(world, working).await?;
+        } else if looked {
+            // those beside us may have made their keys, or gone on, since we last looked
+            keys.siblings = keys::siblings(world, working.wanted).await;
         }
         wanted = self::wanted(world, working.wanted, &keys, working.wish);
     }
@@ -171,7 +175,7 @@ async fn act(
             let views = seen.observed.pins.clone().unwrap_or_default();
             seen.observed.unmatched = Some(rotate::judge_others(world, working, &views).await?);
         }
-        Step::Publish(missing) => publish::publish(world, working, &seen.located, missing).await?,
+        Step::Publish(missing) => publish::publish(world, working, keys, &seen.located, missing).await?,
         Step::RecordSeen(pins) => {
             let views = seen.observed.pins.iter().flat_map(|v| v.values());
             let at = views.filter_map(|o| o.asked_at).min().unwrap_or_else(|| world.clock.now());

@@ -6,6 +6,7 @@ use crate::model::csr::Csr;
 use crate::model::desired::{ActiveKey, BackupKey, Certificate, KeyAlgorithm, Keys};
 use crate::model::document::{Document, KeyPair};
 use crate::model::key::{self, SpkiDigest};
+use crate::model::plan::Sibling;
 use crate::model::private_key::PrivateKey;
 use crate::secret::Secret;
 use futures_util::future::try_join;
@@ -21,8 +22,8 @@ pub struct WantedKeys {
     pub backup: Option<SpkiDigest>,
     /// Whether a certificate can be asked for with the backup key.
     pub backup_usable: bool,
-    /// Keys of certificates beside this one, at the same owner names.
-    pub siblings: BTreeSet<SpkiDigest>,
+    /// Certificates beside this one, at the same owner names.
+    pub siblings: Vec<Sibling>,
 }
 
 /// What an order needs of the active key.
@@ -42,7 +43,7 @@ pub(super) async fn known(
             active: k.active,
             backup: k.backup,
             backup_usable: k.backup.is_some(),
-            siblings: BTreeSet::new(),
+            siblings: Vec::new(),
         };
         return Ok(document.keys.as_ref().map(keys));
     };
@@ -74,7 +75,7 @@ fn roles(document: &Document, first: SpkiDigest, second: Option<(SpkiDigest, boo
         active: first,
         backup: second.map(|(key, _)| key),
         backup_usable: second.is_some_and(|(_, usable)| usable),
-        siblings: BTreeSet::new(),
+        siblings: Vec::new(),
     };
     let Some(pair) = &document.keys else { return as_written };
     if pair.active == first {
@@ -112,7 +113,7 @@ pub(super) async fn make(
         active: active.spki(),
         backup: Some(backup.spki()),
         backup_usable: true,
-        siblings: BTreeSet::new(),
+        siblings: Vec::new(),
     };
     document.keys = Some(KeyPair { active: keys.active, backup: keys.backup });
     world.store.put(certificate, document).await?;
@@ -168,16 +169,22 @@ pub(super) async fn files_lost(world: &World, wanted: &Certificate, document: &D
     Ok(!world.store.intact(&wanted.name, installed.generation, with_key).await?)
 }
 
-/// Keys of other certificates at an owner name of this one: RSA beside ECDSA (RFC 7671 §8.1 asks for the pins of both).
-pub(super) async fn siblings(world: &World, wanted: &Certificate) -> BTreeSet<SpkiDigest> {
-    let mut found = BTreeSet::new();
-    let others = world.desired().certificates.values().filter(|c| c.name != wanted.name);
-    for other in others.filter(|c| c.tlsa.iter().any(|o| wanted.tlsa.contains(o))) {
-        let keys = async { known(world, other, &world.store.document(&other.name).await?).await };
-        match keys.await {
-            Ok(keys) => found.extend(keys.into_iter().flat_map(|k| [Some(k.active), k.backup]).flatten()),
-            Err(e) => tracing::warn!("the keys of {}, which shares a TLSA name: {e}", other.name),
+/// Other certificates at an owner name of this one: RSA beside ECDSA (RFC 7671 §8.1 asks for the pins of both).
+pub(super) async fn siblings(world: &World, wanted: &Certificate) -> Vec<Sibling> {
+    let mut found = Vec::new();
+    for other in world.desired().certificates.values().filter(|c| c.name != wanted.name) {
+        let shared = other.tlsa.iter().filter(|owner| wanted.tlsa.contains(owner));
+        let owners: BTreeSet<String> = shared.map(|owner| owner.to_ascii()).collect();
+        if owners.is_empty() {
+            continue;
         }
+        let keys = async { known(world, other, &world.store.document(&other.name).await?).await };
+        let keys = keys.await.unwrap_or_else(|e| {
+            tracing::warn!("the keys of {}, which shares a TLSA name: {e}", other.name);
+            None
+        });
+        let keys = keys.into_iter().flat_map(|k| [Some(k.active), k.backup]).flatten().collect();
+        found.push(Sibling { certificate: other.name.clone(), owners, keys });
     }
     found
 }

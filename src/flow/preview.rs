@@ -12,7 +12,7 @@ use crate::model::endpoint::{Algorithm, EndpointView, Shown};
 use crate::model::key::SpkiDigest;
 use crate::model::ledger;
 use crate::model::outcome::Preview;
-use crate::model::plan::{Observed, Reason, Step, Wanted, pinned_otherwise, plan, unsigned_zone};
+use crate::model::plan::{Observed, Reason, Sibling, Step, Wanted, pinned_otherwise, plan, unsigned_zone};
 use jiff::Timestamp;
 
 /// Looks at one certificate.
@@ -34,10 +34,12 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
     let mut document = world.store.document(&certificate.name).await?;
     let mut live = world.store.live(&certificate.name).await?;
     deploy::note_owed(world, certificate, &mut document).await;
+    let siblings = keys::siblings(world, certificate).await;
     let Some(keys) = keys::known(world, certificate, &document).await? else {
-        return unmade(world, certificate, preview).await;
+        return unmade(world, certificate, &siblings, preview).await;
     };
-    let wanted = apply::wanted(world, certificate, &keys, None);
+    let keys = WantedKeys { siblings, ..keys };
+    let mut wanted = apply::wanted(world, certificate, &keys, None);
     let mut observed =
         Observed { lost: keys::files_lost(world, certificate, &document).await?, ..Observed::default() };
     preview.warnings.extend(keys::lost_keys(world, certificate, &document).await?);
@@ -69,6 +71,7 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
                 live = Some(0);
                 observed.lost = false;
                 issued = true;
+                wanted.siblings.clear(); // nor do they say anything of those beside this one
             }
             Step::Reload(_) => {
                 let lines = deploy::describe(certificate);
@@ -93,7 +96,12 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
             Step::Publish(missing) => {
                 for (owner, keys_there) in &missing {
                     for key in keys_there {
-                        let role = if *key == keys.active { "active" } else { "backup" };
+                        let beside = keys.siblings.iter().find(|sibling| sibling.keys.contains(key));
+                        let role = match beside {
+                            Some(sibling) => format!("of {}", sibling.certificate),
+                            None if *key == keys.active => "active".into(),
+                            None => "backup".into(),
+                        };
                         let after = if issued
                             && certificate.endpoints != crate::model::desired::Endpoints::Unchecked
                         {
@@ -165,8 +173,16 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
 }
 
 /// danesmith would make the keys; their digests are not known yet.
-async fn unmade(world: &World, certificate: &Certificate, preview: &mut Preview) -> Result<()> {
-    let (views, _) = observe::pins(world, certificate).await?;
+async fn unmade(
+    world: &World,
+    certificate: &Certificate,
+    siblings: &[Sibling],
+    preview: &mut Preview,
+) -> Result<()> {
+    let (mut views, _) = observe::pins(world, certificate).await?;
+    for view in views.values_mut() {
+        view.somewhere.retain(|key| !siblings.iter().any(|sibling| sibling.keys.contains(key)));
+    }
     if let Some(refusal) = pinned_otherwise(None, &views) {
         return Err(apply::refused(refusal));
     }

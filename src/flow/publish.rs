@@ -1,6 +1,7 @@
 //! Publishing pins: written down first, added by value in one UPDATE per zone, seen on every server.
 
 use crate::error::Result;
+use crate::flow::keys::WantedKeys;
 use crate::flow::locate::Located;
 use crate::flow::observe::owner_of;
 use crate::flow::propagation::{Expected, wait};
@@ -14,10 +15,12 @@ use danesmith_providers::Change;
 use hickory_proto::rr::{Name, RData, RecordType};
 use std::collections::BTreeMap;
 
-/// Adds the pins and waits until every authoritative server has them.
+/// Adds the pins and waits until every authoritative server has them. Those of certificates beside this one are noted by
+/// themselves.
 pub(super) async fn publish(
     world: &World,
     working: &mut Working<'_>,
+    keys: &WantedKeys,
     located: &[Located],
     missing: &[(String, Vec<SpkiDigest>)],
 ) -> Result<()> {
@@ -28,7 +31,10 @@ pub(super) async fn publish(
             targets.push((owner, at, keys));
         }
     }
-    ledger::note_pins(&mut working.document, missing, world.clock.now());
+    let beside = |key: &SpkiDigest| keys.siblings.iter().any(|sibling| sibling.keys.contains(key));
+    let own = |keys: &[SpkiDigest]| keys.iter().copied().filter(|key| !beside(key)).collect();
+    let ours: Vec<_> = missing.iter().map(|(owner, keys)| (owner.clone(), own(keys))).collect();
+    ledger::note_pins(&mut working.document, &ours, world.clock.now());
     working.save(world).await?;
     write(world, &targets).await?;
 

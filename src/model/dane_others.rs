@@ -5,19 +5,39 @@ use sha2::{Digest, Sha256, Sha512};
 use std::collections::{BTreeMap, BTreeSet};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// For each triple of usage, selector and matching type with no record that matches the chain (leaf first, DER): one line
-/// for people. A verifier may use one triple only (digest agility, RFC 7671 §9), so each must match by itself. Usages 0 and
+/// Octets of a record's data that messages show: a whole digest. Of a whole certificate or key (matching type 0) that is
+/// its beginning.
+const SHOWN: usize = 64;
+
+/// For each triple of usage, selector and matching type with no record that matches the chain (leaf first, DER): its
+/// records, a line each, for people. A verifier may use one triple only (digest agility, RFC 7671 §9), so each must match by itself. Usages 0 and
 /// 1 are not usable for SMTP (RFC 7672 §3.1.3) and are left out.
 pub fn unmatched(owner: &str, others: &BTreeSet<OtherTlsa>, chain: &[Vec<u8>]) -> Vec<String> {
     let mut kinds: BTreeMap<(u8, u8, u8), Vec<&OtherTlsa>> = BTreeMap::new();
-    for other in others.iter().filter(|o| matches!(o.kind.0, 2 | 3)) {
+    for other in others.iter().filter(|o| is_usable(o)) {
         kinds.entry(other.kind).or_default().push(other);
     }
     let lost = kinds.into_iter().filter(|(_, of)| !of.iter().any(|o| matches(o, chain)));
-    lost.map(|((usage, selector, matching), _)| {
-        format!("{usage} {selector} {matching} at {}", owner.trim_end_matches('.'))
-    })
-    .collect()
+    let owner = owner.trim_end_matches('.');
+    lost.flat_map(|(_, of)| of.into_iter().map(move |other| format!("{} at {owner}", words(other, SHOWN))))
+        .collect()
+}
+
+/// Records that a verifier may use, as in a zone file.
+pub fn usable(others: &BTreeSet<OtherTlsa>) -> BTreeSet<String> {
+    others.iter().filter(|o| is_usable(o)).map(|o| words(o, usize::MAX)).collect()
+}
+
+fn is_usable(other: &OtherTlsa) -> bool {
+    matches!(other.kind.0, 2 | 3)
+}
+
+/// As in a zone file, with so many octets of the data.
+fn words(other: &OtherTlsa, octets: usize) -> String {
+    let (usage, selector, matching) = other.kind;
+    let more = if other.data.len() > octets { "…" } else { "" };
+    let data = hex::encode(other.data.get(..octets).unwrap_or(&other.data));
+    format!("{usage} {selector} {matching} {data}{more}")
 }
 
 fn matches(record: &OtherTlsa, chain: &[Vec<u8>]) -> bool {
@@ -75,6 +95,13 @@ mod tests {
             record((2, 1, 1), &Sha256::digest(spki(&leaf))),
             record((3, 0, 1), &Sha256::digest(&issuer)),
         ]);
-        assert_eq!(unmatched("o.", &stale, &chain), ["2 1 1 at o", "3 0 1 at o", "3 1 2 at o"]);
+        let lines = [
+            format!("2 1 1 {} at o", hex::encode(Sha256::digest(spki(&leaf)))),
+            format!("3 0 1 {} at o", hex::encode(Sha256::digest(&issuer))),
+            format!("3 1 2 {} at o", "00".repeat(64)),
+        ];
+        assert_eq!(unmatched("o.", &stale, &chain), lines);
+        let whole = BTreeSet::from([record((2, 0, 0), &[7; 65])]);
+        assert_eq!(unmatched("o.", &whole, &chain), [format!("2 0 0 {}… at o", "07".repeat(64))]);
     }
 }

@@ -6,7 +6,6 @@ use crate::model::endpoint::EndpointView;
 use crate::model::key::SpkiDigest;
 use crate::model::plan::{Guard, Wanted};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
 
 /// The pin of this key is ripe at every owner, and every server was seen to have it in this very round.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -85,7 +84,7 @@ impl<'a> Presence<'a> {
     }
 
     fn own(&self) -> impl Iterator<Item = (&'a str, SpkiDigest)> + use<'a> {
-        let siblings: &'a BTreeSet<SpkiDigest> = &self.wanted.siblings;
-        self.view.shown.iter().filter(|s| !siblings.contains(&s.key)).map(|s| (s.at.as_str(), s.key))
+        let wanted = self.wanted;
+        self.view.shown.iter().filter(|s| !wanted.is_sibling(&s.key)).map(|s| (s.at.as_str(), s.key))
     }
 }

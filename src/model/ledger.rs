@@ -1,6 +1,7 @@
 //! Every change of the state document, as a pure function. The executor writes the document down after each: what weakens
 //! trust (a clock that stops, a pin to be removed) before the effect, what strengthens it after the observation.
 
+use crate::model::dane_others;
 use crate::model::document::{Document, Installed, KeyPair, PinRecord};
 use crate::model::key::SpkiDigest;
 use crate::model::plan::{Guard, OwnerView, Wanted};
@@ -28,6 +29,7 @@ pub fn learn(
             (history.since, history.unheard) = (view.asked_at.unwrap_or(now), !heard);
         }
         serials(history, view);
+        others(history, view, now);
         ttls(history, view, wanted, now);
         stop_clocks(document, owner, view, wanted);
     }
@@ -49,6 +51,8 @@ fn history<'a>(
             unheard: true,
             target: view.target.clone(),
             ttls: Vec::new(),
+            others: dane_others::usable(&view.others),
+            others_since: None,
             serials: BTreeMap::new(),
         });
         document.history.len() - 1
@@ -71,6 +75,14 @@ fn serials(history: &mut OwnerHistory, view: &mut OwnerView) {
                 .push(format!("{server}: the zone's serial went backwards, from {former} to {serial}")),
             _ => {}
         }
+    }
+}
+
+/// Caches may hold the RRset with the records of others as they were before.
+fn others(history: &mut OwnerHistory, view: &OwnerView, now: Timestamp) {
+    let others = dane_others::usable(&view.others);
+    if view.others_differ || others != history.others {
+        (history.others, history.others_since) = (others, Some(view.asked_at.unwrap_or(now)));
     }
 }
 

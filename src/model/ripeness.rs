@@ -10,11 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 ///
 /// Caches that lack the pin were filled before the clock started, from an RRset whose TTL was one of those seen until
 /// then: each of them has expired one TTL after its last sight; the policy asks for two, and some slack (RFC 7671 §8.1).
-/// What stood before we first looked is unknown: the floor counts from there.
+/// What stood before we first looked is unknown: the floor counts from there. Other records of then count as much: a sender
+/// that holds a `3 1 2` of the old key looks at no `3 1 1` beside it (RFC 7671 §9).
 pub fn ripe_at(document: &Document, owner: &str, key: SpkiDigest, policy: &Policy) -> Option<Timestamp> {
     let pin = document.pins.iter().find(|p| p.owner == owner && p.spki == key)?;
-    let clock = pin.seen_everywhere?;
     let history = document.history.iter().find(|h| h.owner == owner)?;
+    let seen_everywhere = pin.seen_everywhere?;
+    let clock = history.others_since.map_or(seen_everywhere, |since| since.max(seen_everywhere));
     if history.ttls.is_empty() {
         return None; // nobody told the TTL of the RRset that holds the pin
     }

@@ -4,7 +4,7 @@
 use crate::model::key::SpkiDigest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A rotation under way: the backup key becomes the active one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,6 +63,12 @@ pub struct OwnerHistory {
     /// TTLs that were seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ttls: Vec<TtlSeen>,
+    /// Usable records of others beside ours when we last looked, as in a zone file.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub others: BTreeSet<String>,
+    /// Start of the round that first saw them so; `None`: they are as they were when we first looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others_since: Option<Timestamp>,
     /// SOA serial of each server when it was last asked.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub serials: BTreeMap<String, u32>,

@@ -63,7 +63,7 @@ pub struct Group {
 pub struct Lane {
     /// The key's short name: a letter, or a file name.
     pub label: String,
-    /// The beginning of its SPKI digest: `SpkiDigest::short`.
+    /// The beginning of its SPKI digest: `SpkiDigest::short`; empty: not told.
     pub pin: String,
     /// At the end of the period, or now.
     pub role: Role,

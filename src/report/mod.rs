@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod metrics;
+pub mod picture;
 pub mod rehearse;
 pub mod status;
 pub mod tlsa;

@@ -1,5 +1,7 @@
 //! The result of `status`: keys, pins, clocks, expiry, next step, from the state directory alone.
 
+pub mod timeline;
+
 use crate::model::document::Installed;
 use crate::model::key::SpkiDigest;
 use crate::model::memory::{End, LastRun};

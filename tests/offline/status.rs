@@ -3,6 +3,7 @@
 use crate::dir::Dir;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 const OWNER: &str = "_25._tcp.mx1.example.org";
@@ -104,4 +105,65 @@ fn a_rotation_under_way_is_told_in_text_and_metrics() {
     ] {
         assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
     }
+}
+
+#[test]
+fn the_state_directory_is_drawn_with_what_is_to_come() {
+    let (dir, now) = site(None, "    rotate: {every: 1y}\n");
+    let day = |hours: i64| {
+        let at = now + SignedDuration::from_hours(hours);
+        at.strftime("datetime=\"%Y-%m-%dT%H:%M:%SZ\"").to_string()
+    };
+    let text = run(&dir, &["status"]);
+    assert_eq!(run(&dir, &["status", "--html", "page.html"]), text, "the page is beside the text");
+    let page = String::from_utf8(dir.read("page.html")).unwrap();
+    let mode = std::fs::metadata(dir.path("page.html")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644, "a web server may read it");
+    let (drawing, words) = page.split_once("<h2>Keys</h2>").unwrap();
+    assert_eq!(drawing.matches("role=\"img\"").count(), 1, "one certificate");
+    // Served for half a year, to be followed by the backup when its year is over.
+    assert_eq!(
+        drawing.matches("<rect class=\"served\"").count(),
+        3,
+        "the legend, the active key, the backup to come"
+    );
+    assert!(words.contains("<td><code>01010101</code></td><td>active</td>"), "{words}");
+    assert!(words.contains("<td><code>02020202</code></td><td>backup</td>"), "{words}");
+    let row = |at: i64, key: &str, event: &str| {
+        let is = |row: &&str| {
+            row.contains(&day(at))
+                && row.contains(&format!("<td>{key}</td>"))
+                && row.contains(&format!("<td>{event}</td>"))
+        };
+        assert_eq!(words.split("<tr").filter(is).count(), 1, "{event} of the {key} key in {at} h\n{words}");
+    };
+    row(-200, "active", "published");
+    row(-190, "active", "everywhere");
+    row(-1, "backup", "everywhere");
+    row(2, "backup", "ripe (expected)");
+    row(24 * 50, "active", "renewal due (expected)");
+    row(24 * 110, "active", "renewal due (expected)");
+    row(24 * 185, "backup", "rotation due (expected)");
+    assert!(
+        !page.contains("EXPIRED") && page.contains("<div class=\"good\"><dt>mx1: certificate</dt>"),
+        "{page}"
+    );
+
+    let rotation = json!({"phase": "deploying", "from": "01".repeat(32), "to": "02".repeat(32), "since": (now - SignedDuration::from_hours(5)).to_string()});
+    let (dir, _) = site(Some(rotation), "");
+    run(&dir, &["status", "--html", "page.html"]);
+    let page = String::from_utf8(dir.read("page.html")).unwrap();
+    assert!(page.contains("begun</td><td>from 01010101 to 02020202</td>"), "{page}");
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_a_local_failure() {
+    let (dir, _) = site(None, "");
+    let output = Command::new(env!("CARGO_BIN_EXE_danesmith"))
+        .args(["status", "--html", "absent/page.html"])
+        .current_dir(&dir.0)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(74));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("absent/page.html"), "{output:?}");
 }

@@ -5,11 +5,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backup;
+mod dual;
 mod emergency;
+mod foreign;
 mod hourly;
 mod owners;
 mod phases;
 mod post;
 mod refusals;
+mod schedule;
 mod sweep;
 mod twenty;

@@ -28,6 +28,7 @@ pub(super) fn label(server: &Server) -> String {
 pub(super) fn summary(target: &Name, looks: &Looks) -> OwnerView {
     let mut view = OwnerView { target: target.to_ascii(), ..OwnerView::default() };
     let mut everywhere: Option<BTreeSet<SpkiDigest>> = None;
+    let mut others: BTreeSet<BTreeSet<OtherTlsa>> = BTreeSet::new();
     for (server, look) in &looks.tlsa {
         let seen = match look {
             Ok(seen) => seen,
@@ -37,16 +38,19 @@ pub(super) fn summary(target: &Name, looks: &Looks) -> OwnerView {
             }
         };
         let here = add_records(&mut view, seen);
+        others.insert(others_of(seen));
         if let Security::Bogus(why) = &seen.security {
             view.doubtful.push(format!("{server}: bogus TLSA answer: {why}"));
             continue;
         }
         everywhere = Some(match everywhere {
-            Some(others) => others.intersection(&here).copied().collect(),
+            Some(before) => before.intersection(&here).copied().collect(),
             None => here,
         });
     }
     view.everywhere = everywhere.unwrap_or_default();
+    view.others_differ = others.len() > 1;
+    view.others = others.into_iter().flatten().collect();
     view.unsigned = unsigned(looks);
     view.serials = looks.apexes.iter().filter_map(serial).collect();
     looks.aliases.iter().for_each(|(alias, look)| add_alias(&mut view, alias, look));
@@ -58,7 +62,6 @@ fn add_records(view: &mut OwnerView, seen: &Observation) -> BTreeSet<SpkiDigest>
     let values = &seen.answer.values;
     let here: BTreeSet<SpkiDigest> = values.iter().filter_map(pin::digest_of).collect();
     view.somewhere.extend(&here);
-    view.others.extend(values.iter().filter(|data| pin::digest_of(data).is_none()).filter_map(other));
     if !values.is_empty() {
         view.ttl = view.ttl.max(Some(seen.answer.ttl));
         if let Security::Secure { until } = seen.security {
@@ -66,6 +69,11 @@ fn add_records(view: &mut OwnerView, seen: &Observation) -> BTreeSet<SpkiDigest>
         }
     }
     here
+}
+
+/// What a server shows beside 3 1 1.
+fn others_of(seen: &Observation) -> BTreeSet<OtherTlsa> {
+    seen.answer.values.iter().filter(|data| pin::digest_of(data).is_none()).filter_map(other).collect()
 }
 
 fn other(data: &RData) -> Option<OtherTlsa> {

@@ -137,6 +137,16 @@ fn records_of_other_kinds_are_kept_apart() {
     let kept: Vec<_> = view.others.iter().map(|other| (other.kind, other.data.len())).collect();
     assert_eq!(kept, [((2, 1, 1), 32), ((3, 1, 1), 31)]);
     assert_eq!(view.everywhere, BTreeSet::from([key(1)]));
+    assert!(!view.others_differ);
+}
+
+#[test]
+fn servers_that_differ_in_records_of_others_are_noticed() {
+    let other = RData::TLSA(TLSA::new(CertUsage::DaneTa, Selector::Spki, Matching::Sha256, vec![9; 32]));
+    let with = ("a".to_owned(), Ok(seen(vec![pin::tlsa(key(1)), other], 60, until(500))));
+    let view = sum(vec![with, look("b", &[1], 60, until(500))], vec![]);
+    assert!(view.others_differ);
+    assert_eq!(view.others.len(), 1);
 }
 
 #[test]

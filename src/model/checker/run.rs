@@ -167,7 +167,7 @@ impl World {
             unsigned_ok: BTreeSet::new(),
             renew: Renew::Third,
             backup_usable: true,
-            siblings: BTreeSet::new(),
+            siblings: Vec::new(),
             // One TTL is the exact bound: the default of two would hide a rule that is off by one.
             policy: Policy {
                 ttls: 1,

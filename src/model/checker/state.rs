@@ -243,6 +243,7 @@ fn age(document: &mut Document) {
     }
     for history in &mut document.history {
         history.since = one_second_older(history.since);
+        history.others_since = history.others_since.map(one_second_older);
         for seen in &mut history.ttls {
             seen.gone = seen.gone.map(one_second_older);
         }

@@ -1,6 +1,6 @@
 //! Whether a certificate is asked for: an order in flight is finished first, whatever else is due.
 
-use super::{Observed, OwnerView, Reason, Refusal, Step, Wanted, refusals, rotation};
+use super::{Observed, OwnerView, Reason, Refusal, Step, Wanted, beside, refusals, rotation};
 use crate::model::document::Document;
 use crate::model::key::SpkiDigest;
 use crate::model::renewal;
@@ -32,6 +32,9 @@ pub(super) fn certificate(
     let was_served = durable.installed.as_ref().is_some_and(|i| i.spki == key);
     if !was_served && !wanted.owners.is_empty() {
         let Some(views) = &observed.pins else { return Some(Step::ObservePins) };
+        if let Some(step) = beside::join(wanted, durable, views, now) {
+            return Some(step);
+        }
         if let Some(refusal) = pinned_otherwise(Some(key), views) {
             return Some(Step::Refuse(refusal));
         }

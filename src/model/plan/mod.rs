@@ -1,11 +1,13 @@
 //! The one place that decides what happens next to a certificate. Pure: what is wanted, what is durable, what was seen
 //! and the time go in, one step comes out. The executor performs it, records it, looks again and asks again.
 
+mod beside;
 mod certificate;
 mod pins;
 mod refusals;
 mod rotation;
 
+pub use beside::Sibling;
 pub use certificate::pinned_otherwise;
 pub use refusals::unsigned_zone;
 pub use rotation::{next as rotation_due, ripe_time};
@@ -39,8 +41,8 @@ pub struct Wanted {
     pub renew: Renew,
     /// Whether a certificate can be asked for with the backup key: not when only its digest or public key is known.
     pub backup_usable: bool,
-    /// Keys of other certificates that share an owner name with this one: RSA beside ECDSA.
-    pub siblings: BTreeSet<SpkiDigest>,
+    /// Other certificates that share an owner name with this one: RSA beside ECDSA.
+    pub siblings: Vec<Sibling>,
     /// How long a pin must have been published.
     pub policy: Policy,
     /// When keys change by themselves.
@@ -88,6 +90,11 @@ pub enum Guard {
 }
 
 impl Wanted {
+    /// Whether this is a key of a certificate beside this one.
+    pub fn is_sibling(&self, key: &SpkiDigest) -> bool {
+        self.siblings.iter().any(|sibling| sibling.keys.contains(key))
+    }
+
     /// Whether this rule is in force: always, but for tests.
     pub(in crate::model) fn holds(&self, guard: Guard) -> bool {
         #[cfg(test)]
@@ -147,6 +154,8 @@ pub struct OwnerView {
     pub somewhere: BTreeSet<SpkiDigest>,
     /// TLSA records other than 3 1 1 that at least one server has.
     pub others: BTreeSet<OtherTlsa>,
+    /// Not every server that answered has the same of those.
+    pub others_differ: bool,
     /// Servers that did not answer, with the reason.
     pub silent: Vec<String>,
     /// Servers whose answer must not be believed (bogus, signatures that end too soon, a serial that went backwards),

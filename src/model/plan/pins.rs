@@ -2,7 +2,7 @@
 //! matches, never alone (RFC 7671 §8.1). Removing needs evidence.
 
 use super::rotation::soon;
-use super::{Guard, Observed, OwnerView, Proof, Step, Wanted, refusals};
+use super::{Guard, Observed, OwnerView, Proof, Step, Wanted, beside, refusals};
 use crate::model::document::Document;
 use crate::model::evidence::{NobodyPresents, Presence};
 use crate::model::key::SpkiDigest;
@@ -41,7 +41,10 @@ pub(super) fn publish(
     if missing.is_empty() {
         return (!seen.is_empty()).then_some(Step::RecordSeen(seen));
     }
-    Some(proven(wanted, durable, observed, &missing, now).unwrap_or(Step::Publish(missing)))
+    let stopped = proven(wanted, durable, observed, &missing, now);
+    let stopped = stopped.or_else(|| beside::late(wanted, observed, &missing, now));
+    beside::along(wanted, observed, &mut missing);
+    Some(stopped.unwrap_or(Step::Publish(missing)))
 }
 
 /// What stops the publication: a pin set that some endpoint does not match would stop its mail. When the active key's pin
@@ -73,7 +76,7 @@ fn proven(
 }
 
 /// The keys whose pins shall stand.
-fn pinned(wanted: &Wanted, durable: &Document) -> BTreeSet<SpkiDigest> {
+pub(super) fn pinned(wanted: &Wanted, durable: &Document) -> BTreeSet<SpkiDigest> {
     match &durable.rotation {
         Some(rotation) if rotation.phase == Phase::Retiring => [rotation.to].into(),
         Some(rotation) => [rotation.from, rotation.to].into(),
@@ -96,7 +99,7 @@ pub(super) fn drop_unwanted(
         return None;
     }
     let keys = pinned(wanted, durable);
-    let unwanted = |key: &SpkiDigest| !keys.contains(key) && !wanted.siblings.contains(key);
+    let unwanted = |key: &SpkiDigest| !keys.contains(key) && !wanted.is_sibling(key);
     let pins = durable.pins.iter().filter(|p| wanted.owners.contains(&p.owner));
     let key = pins.map(|p| p.spki).find(unwanted)?;
     let owners: Vec<_> = wanted.owners.iter().filter(|o| known(durable, o, key)).cloned().collect();

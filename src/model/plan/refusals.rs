@@ -131,6 +131,21 @@ pub(super) fn not_served(
     }
 }
 
+pub(super) fn sibling_not_served(certificate: &str, missing: &[(String, Vec<SpkiDigest>)]) -> Refusal {
+    let owners: Vec<_> = missing.iter().map(|(o, _)| format!("`{}`", bare(o))).collect();
+    Refusal {
+        action: format!("publish TLSA at {}", owners.join(", ")),
+        cause: format!(
+            "no endpoint presents a key of the certificate {certificate} yet, whose pins will stand there, too: all \
+             begin together"
+        ),
+        remains: "Mail is safe: no TLSA record was changed.".into(),
+        hint: format!(
+            "install the certificate {certificate} (danesmith apply), or take it out of zones.yaml"
+        ),
+    }
+}
+
 pub(super) fn nothing_to_abort() -> Refusal {
     Refusal {
         action: "abort the rotation".into(),
@@ -220,7 +235,7 @@ pub(super) fn signatures_end(owner: &str, end: Timestamp) -> Refusal {
 pub(super) fn unripe(key: SpkiDigest, ripe: Timestamp, ttl: u32) -> Refusal {
     rotate(
         format!(
-            "the pin of {key} is not ripe before {}: caches may hold TLSA without it (longest TTL seen: {ttl} s)",
+            "the pin of {key} is not ripe before {}: caches may hold TLSA records of before (longest TTL seen: {ttl} s)",
             minute(ripe)
         ),
         "run again then, or let `--wait` wait",

@@ -314,11 +314,13 @@ pub fn next(wanted: &Wanted, durable: &Document) -> Option<Timestamp> {
 }
 
 /// Whether the certificate that is due is rather asked for with the backup key. Not when its end is near: a rotation that
-/// cannot begin must not let a certificate expire.
+/// cannot begin must not let a certificate expire. Once it has begun, the very next step serves the other certificate, or
+/// withdraws.
 pub(super) fn instead_of_renewal(wanted: &Wanted, durable: &Document, now: Timestamp) -> bool {
-    let Some(installed) = durable.installed.as_ref().filter(|_| durable.rotation.is_none()) else {
-        return false;
-    };
+    let Some(installed) = &durable.installed else { return false };
+    if let Some(rotation) = &durable.rotation {
+        return rotation.phase == Phase::Deploying && installed.spki == rotation.from;
+    }
     let left = installed.not_after.duration_since(now);
     let lifetime = installed.not_after.duration_since(installed.not_before);
     matches!(wanted.schedule, Rotate::Renewals(_)) && next(wanted, durable).is_some() && left > lifetime / 6

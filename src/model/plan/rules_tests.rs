@@ -7,22 +7,23 @@ use crate::model::document::{Installed, PinRecord};
 use crate::model::endpoint::Algorithm;
 use crate::model::evidence::Presence;
 use crate::model::ledger;
+use crate::model::ripeness::ripe_at;
 use crate::model::rotation::{OwnerHistory, Phase, Rotation, TtlSeen};
 use jiff::SignedDuration;
 use std::time::Duration;
 
-const OWNER: &str = "_25._tcp.mx1.example.org.";
-const A: SpkiDigest = SpkiDigest([0xaa; 32]);
-const B: SpkiDigest = SpkiDigest([0xbb; 32]);
-const C: SpkiDigest = SpkiDigest([0xcc; 32]);
+pub(super) const OWNER: &str = "_25._tcp.mx1.example.org.";
+pub(super) const A: SpkiDigest = SpkiDigest([0xaa; 32]);
+pub(super) const B: SpkiDigest = SpkiDigest([0xbb; 32]);
+pub(super) const C: SpkiDigest = SpkiDigest([0xcc; 32]);
 /// Two TTLs of 3600 s and an hour.
-const WAIT: i64 = 10_800;
+pub(super) const WAIT: i64 = 10_800;
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
 }
 
-fn seconds(n: i64) -> SignedDuration {
+pub(super) fn seconds(n: i64) -> SignedDuration {
     SignedDuration::from_secs(n)
 }
 
@@ -30,7 +31,7 @@ fn days(n: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * n)
 }
 
-fn wanted() -> Wanted {
+pub(super) fn wanted() -> Wanted {
     Wanted {
         names: vec!["mx1.example.org".into()],
         active: A,
@@ -40,7 +41,7 @@ fn wanted() -> Wanted {
         unsigned_ok: BTreeSet::new(),
         renew: Renew::Third,
         backup_usable: true,
-        siblings: BTreeSet::new(),
+        siblings: Vec::new(),
         policy: Policy::default(),
         schedule: Rotate::Manual,
         wish: Some(Wish::Rotate),
@@ -48,7 +49,12 @@ fn wanted() -> Wanted {
     }
 }
 
-fn certificate(generation: u64, spki: SpkiDigest) -> Installed {
+pub(super) fn rsa(keys: &[SpkiDigest]) -> Sibling {
+    let (certificate, owners) = ("rsa".to_owned(), [OWNER.to_owned()].into());
+    Sibling { certificate, owners, keys: keys.iter().copied().collect() }
+}
+
+pub(super) fn certificate(generation: u64, spki: SpkiDigest) -> Installed {
     Installed {
         generation,
         names: wanted().names,
@@ -61,7 +67,7 @@ fn certificate(generation: u64, spki: SpkiDigest) -> Installed {
 }
 
 /// Key A is served, a certificate for B is staged, and both pins have stood everywhere for so many seconds.
-fn steady(since: i64) -> Document {
+pub(super) fn steady(since: i64) -> Document {
     let pin = |spki| PinRecord {
         owner: OWNER.into(),
         spki,
@@ -74,6 +80,8 @@ fn steady(since: i64) -> Document {
         unheard: false,
         target: String::new(),
         ttls: vec![TtlSeen { ttl: 3600, gone: None }],
+        others: BTreeSet::new(),
+        others_since: None,
         serials: BTreeMap::new(),
     };
     Document {
@@ -85,13 +93,13 @@ fn steady(since: i64) -> Document {
     }
 }
 
-fn view(keys: &[SpkiDigest]) -> OwnerView {
+pub(super) fn view(keys: &[SpkiDigest]) -> OwnerView {
     let there: BTreeSet<_> = keys.iter().copied().collect();
     let (everywhere, somewhere) = (there.clone(), there);
     OwnerView { everywhere, somewhere, asked_at: Some(now()), ttl: Some(3600), ..OwnerView::default() }
 }
 
-fn shown(keys: &[SpkiDigest]) -> EndpointView {
+pub(super) fn shown(keys: &[SpkiDigest]) -> EndpointView {
     let shown = keys.iter().map(|key| Shown {
         host: "mx1.example.org".into(),
         at: "smtp://mx1.example.org:25".into(),
@@ -102,7 +110,7 @@ fn shown(keys: &[SpkiDigest]) -> EndpointView {
     EndpointView { shown: shown.collect(), ..EndpointView::default() }
 }
 
-fn seeing(view: OwnerView, presented: &[SpkiDigest]) -> Observed {
+pub(super) fn seeing(view: OwnerView, presented: &[SpkiDigest]) -> Observed {
     Observed {
         pins: Some([(OWNER.to_owned(), view)].into()),
         endpoints: Some(shown(presented)),
@@ -283,8 +291,35 @@ fn rule_15_the_key_of_a_certificate_beside_it_is_no_third_key() {
     let observed = seeing(view(&[A, B, C]), &[A, C]);
     let (until, cause) = held(step(&wanted(), &steady(WAIT), &observed));
     assert!(until > now() && cause.contains("neither the active nor the backup key"), "{cause}");
-    let beside = Wanted { siblings: [C].into(), ..wanted() };
+    let beside = Wanted { siblings: vec![rsa(&[C])], ..wanted() };
     assert!(begins(&step(&beside, &steady(WAIT), &observed)));
+}
+
+/// RFC 7671 §9: with a `3 1 2` of the old key in its cache, a sender looks at no `3 1 1`.
+#[test]
+fn rule_18_records_of_others_are_waited_for_like_our_own() {
+    let mut durable = steady(9 * WAIT);
+    let look = |durable: &mut Document, data: Option<u8>, differ: bool| {
+        let others = data.map(|n| OtherTlsa { kind: (3, 1, 2), data: vec![n; 64] }).into_iter().collect();
+        let mut views = BTreeMap::from([(
+            OWNER.to_owned(),
+            OwnerView { others, others_differ: differ, ..view(&[A, B]) },
+        )]);
+        ledger::learn(durable, &mut views, &wanted(), now());
+    };
+    let ripe = |durable: &Document| ripe_at(durable, OWNER, B, &wanted().policy).unwrap() <= now();
+    look(&mut durable, None, false);
+    assert!(ripe(&durable), "there was none and there is none");
+    look(&mut durable, Some(1), false);
+    assert!(!ripe(&durable), "caches lack the new one");
+    durable.history[0].others_since = Some(now() - seconds(WAIT));
+    look(&mut durable, Some(1), false);
+    assert!(ripe(&durable), "the waiting is over");
+    look(&mut durable, Some(1), true);
+    assert!(!ripe(&durable), "a server lacks it, and goes on filling caches");
+    durable.history[0].others_since = Some(now() - seconds(WAIT));
+    look(&mut durable, None, false);
+    assert!(!ripe(&durable), "caches still hold it");
 }
 
 #[test]
@@ -389,4 +424,7 @@ fn a_schedule_by_renewals_never_lets_a_certificate_expire() {
     assert!(begins(&calm(&renewals, &due(29, WAIT))));
     assert!(matches!(calm(&renewals, &due(29, WAIT - 1)), Step::Wait(..)));
     assert_eq!(calm(&renewals, &due(15, WAIT - 1)), Step::Issue(Reason::Due, A));
+    let mut begun = due(29, WAIT);
+    ledger::begin(&mut begun, A, B, false, now());
+    assert_eq!(calm(&renewals, &begun), Step::ServeSpare(B), "no order for the key that goes");
 }

@@ -28,7 +28,7 @@ fn wanted() -> Wanted {
         unsigned_ok: BTreeSet::new(),
         renew: Renew::Third,
         backup_usable: true,
-        siblings: BTreeSet::new(),
+        siblings: Vec::new(),
         policy: Policy::default(),
         schedule: Rotate::Manual,
         wish: None,

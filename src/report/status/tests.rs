@@ -5,6 +5,7 @@ use super::*;
 use crate::model::document::{Document, PinRecord};
 use crate::model::plan::Reason;
 use crate::model::rotation::Phase;
+use crate::model::timeline::{Judgement, Lane, MomentKind, Role, Span};
 use crate::report::metrics;
 
 fn at(text: &str) -> Timestamp {
@@ -195,4 +196,76 @@ fn metrics_are_what_prometheus_reads() {
         assert_eq!(names.len(), lines.len(), "{text}");
     }
     assert!(series.iter().all(|line| line.rsplit_once(' ').unwrap().1.parse::<i64>().is_ok()), "{text}");
+}
+
+/// Kinds of a lane's spans, with the days and hours that they begin and end at.
+fn spans(lane: &Lane) -> Vec<String> {
+    let day = |at: Timestamp| at.strftime("%m-%d %H:%M").to_string();
+    let told = |s: &Span| format!("{:?} {} – {}", s.kind, day(s.from), s.until.map_or("…".into(), day));
+    lane.spans.iter().map(told).collect()
+}
+
+#[test]
+fn a_switch_that_servers_follow_one_by_one_is_drawn_for_both_keys() {
+    let mut facts = rotating();
+    let now = at("2026-09-06T00:00");
+    let lanes = timeline::timeline(&[facts], now).groups.remove(0).lanes;
+    let labels: Vec<_> = lanes.iter().map(|l| (l.label.as_str(), l.role)).collect();
+    assert_eq!(labels, [("active", Role::Active), ("backup", Role::Backup), ("other", Role::Other)]);
+    assert_eq!(
+        spans(&lanes[0]),
+        ["Pinned 08-01 00:01 – 08-03 00:02", "Ripe 08-03 00:02 – …", "Served 08-01 00:00 – 09-06 00:00"]
+    );
+    // Nothing is installed for the new key yet; the pin of a third key has no clock.
+    assert_eq!(spans(&lanes[1]), ["Pinned 08-01 00:01 – 09-07 10:00", "Ripe 09-07 10:00 – …"]);
+    assert_eq!(spans(&lanes[2]), ["Pinned 08-01 00:01 – 09-06 00:00"]);
+    assert!(lanes[2].spans[0].words.contains("its clock does not run at _25._tcp.mx1.example.org"));
+
+    facts = rotating();
+    facts.document.installed = Some(Installed { spki: SpkiDigest([2; 32]), ..installed() });
+    let lanes = timeline::timeline(&[facts], now).groups.remove(0).lanes;
+    assert_eq!(spans(&lanes[1])[2], "Served 09-05 10:00 – …");
+}
+
+#[test]
+fn a_key_on_its_way_out_is_drawn_without_what_nobody_wrote_down() {
+    let mut facts = rotating();
+    let former = facts.document.rotation.as_mut().unwrap();
+    former.phase = Phase::Retiring;
+    facts.document.installed = Some(Installed { spki: SpkiDigest([2; 32]), ..installed() });
+    facts.last_run =
+        Some(LastRun { end: End::Failed, since: at("2026-09-05T23:00"), why: "ns2 is silent".into() });
+    let drawn = timeline::timeline(&[facts], at("2026-09-06T00:00"));
+    let group = &drawn.groups[0];
+    assert_eq!((group.lanes[0].label.as_str(), group.lanes[0].role), ("former", Role::Retired));
+    assert_eq!(
+        spans(&group.lanes[0]),
+        [
+            "Pinned 08-01 00:01 – 09-05 10:00",
+            "Retiring 09-05 10:00 – 09-06 00:00",
+            "Served 08-01 00:00 – 09-05 10:00"
+        ]
+    );
+    assert_eq!((group.lanes[1].label.as_str(), group.lanes[1].role), ("active", Role::Active));
+    assert_eq!(group.moments.len(), 1);
+    assert_eq!(
+        (group.moments[0].kind, group.moments[0].words.as_str()),
+        (MomentKind::Failed, "ns2 is silent")
+    );
+}
+
+#[test]
+fn an_expired_certificate_is_no_good_verdict_and_what_lies_years_away_is_cut_off() {
+    let now = at("2026-11-23T12:00");
+    let drawn = timeline::timeline(&[facts()], now);
+    assert_eq!(drawn.verdict[0].judgement, Judgement::Bad);
+    assert_eq!(drawn.verdict[0].value, "EXPIRED 2026-11-01 00:00 UTC");
+
+    let mut far = facts();
+    far.document.installed = Some(Installed { not_after: at("2036-01-01T00:00"), ..installed() });
+    far.renewal_due = Some(at("2035-01-01T00:00"));
+    let drawn = timeline::timeline(&[far], now);
+    assert!(drawn.from < now && drawn.until > now);
+    assert!(drawn.until < at("2029-01-01T00:00"), "{}", drawn.until);
+    assert_eq!(drawn.verdict[0].judgement, Judgement::Good);
 }

@@ -26,6 +26,8 @@ fn books(active: SpkiDigest) -> Document {
         since: in_hours(-2500),
         unheard: false,
         ttls: vec![TtlSeen { ttl: 3600, gone: None }],
+        others: Default::default(),
+        others_since: None,
         serials: [("ns1".to_owned(), 7)].into(),
     };
     Document { pins: vec![pin(active), pin(BACKUP)], history: vec![history], ..Document::default() }
