@@ -122,7 +122,10 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
         Err(e) => return unparsed(&e, &arguments),
     };
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.color);
-    ui.start_logs(cli.global.verbose);
+    // What goes wrong in a rehearsal is its result, and no news of this machine.
+    if cli.global.verbose > 0 || !matches!(cli.command, Command::Rehearse(_)) {
+        ui.start_logs(cli.global.verbose);
+    }
     match execute(cli, &ui) {
         Ok(Finish { output, code, error, warnings }) => {
             for warning in &warnings {

@@ -49,7 +49,7 @@ pub struct Options {
 }
 
 /// With faults, somebody who has seen a run with `--wait` look again so often presses Ctrl-C.
-const GIVES_UP: u64 = 2_000;
+const GIVES_UP: u64 = 400;
 /// The second server of every host takes new files so often.
 const LATE: Moment = 4 * HOUR;
 
@@ -114,6 +114,7 @@ impl Run {
         let desired = Arc::new(desired);
         let universe = Arc::new_cyclic(|me| Universe {
             time: Arc::new(VirtualTime::new(start)),
+            start,
             desired: Mutex::new(desired.clone()),
             zones: Mutex::new(zones),
             authority: Mutex::new(Authority::default()),
@@ -247,7 +248,8 @@ impl Run {
         };
         self.quiet = None;
         let begun = universe.time.moment();
-        let most = universe.time.jumps() + if self.options.seed.is_some() { GIVES_UP } else { u64::MAX / 2 };
+        let gives_up = options.wait && self.options.seed.is_some();
+        let most = if gives_up { universe.time.jumps() + GIVES_UP } else { u64::MAX };
         let ended =
             universe.time.run(work, || lock(&universe.faults).killed() || universe.time.jumps() > most);
         self.counts.runs += 1;
@@ -285,7 +287,7 @@ impl Run {
         let mut succeeded = true;
         for report in reports {
             for words in report.changes.iter().chain(&report.warnings) {
-                self.universe.trace(&format!("{}: {words}", report.certificate));
+                self.universe.trace(&format!("{} = {words}", report.certificate));
             }
             let Outcome::Failed(e) = &report.outcome else {
                 self.failing.remove(&report.certificate);

@@ -82,7 +82,7 @@ impl Story {
         (what, keys): (What, Vec<String>),
         words: String,
     ) {
-        self.trace(at, &format!("{certificate}: {}: {words}", what.word()));
+        self.trace(at, &format!("{certificate} * {}: {words}", what.word()));
         self.told.push(Told { at, certificate: certificate.to_owned(), what, words, keys });
     }
 

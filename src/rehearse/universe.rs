@@ -8,7 +8,7 @@ use super::keys::KeyRing;
 use super::mail::MailServers;
 use super::signing::Signer;
 use super::story::Story;
-use super::time::VirtualTime;
+use super::time::{Moment, VirtualTime};
 use super::updates::Updates;
 use super::zones::Zones;
 use crate::acme::Ca;
@@ -27,6 +27,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The simulated world. Locks are held for a moment only, never while anybody waits; there is one thread.
 pub(super) struct Universe {
     pub(super) time: Arc<VirtualTime>,
+    /// The first moment.
+    pub(super) start: Moment,
     /// zones.yaml as it is now.
     pub(super) desired: Mutex<Arc<Desired>>,
     pub(super) zones: Mutex<Zones>,

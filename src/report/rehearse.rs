@@ -8,6 +8,8 @@ use std::fmt::Write;
 
 /// Columns of a terminal that was never widened.
 const WIDTH: usize = 80;
+/// Characters of an event; the whole story of a failure is in `--json`.
+const LONGEST: usize = 180;
 /// Certificates that Let's Encrypt issues for one registered domain in seven days.
 const WEEKLY_LIMIT: u64 = 50;
 
@@ -75,7 +77,10 @@ fn line<'e>(text: &mut String, event: &'e Event, names: usize, shown: &mut BTree
     let name: String = event.certificate.chars().take(names).collect();
     let head =
         format!("{}  {name:<names$}  {:<10}  ", event.at.strftime("%Y-%m-%d %H:%M"), event.what.word());
-    let mut words = event.words.clone();
+    let mut words: String = event.words.chars().take(LONGEST).collect();
+    if words.len() < event.words.len() {
+        words.push('…');
+    }
     if !event.caches.is_empty() {
         let held: Vec<String> = event.caches.iter().map(|(held, count)| format!("{held} {count}")).collect();
         let caches = held.join(", ");
