@@ -107,8 +107,9 @@ impl Faults {
     /// A run begins; perhaps it will be killed.
     pub(super) fn run_begins(&mut self) {
         (self.effects, self.killed, self.kill) = (0, false, None);
-        if self.on && self.kills.once_in(6) {
-            let at = self.kills.from(1, 30) as u64;
+        if self.on && self.kills.once_in(4) {
+            let most = self.kills.one_of(4, &[12, 40]);
+            let at = self.kills.from(1, most) as u64;
             self.kill = Some(Kill { at, after: self.kills.once_in(2) });
         }
     }
