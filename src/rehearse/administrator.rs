@@ -77,7 +77,7 @@ pub(super) fn erratic(desired: &Desired, seed: u64, (start, end): (Moment, Momen
                 _ => Wish::Rotate,
             };
             acts.push((at, Act::Ask { certificate: name(), wish, wait: dice.once_in(4) }));
-            at += dice.one_of(20 * MINUTE, &[HOUR, 3 * HOUR, 10 * HOUR, DAY, 5 * DAY]) + dice.from(0, HOUR);
+            at += dice.one_of(20 * MINUTE, &[HOUR, 3 * HOUR, DAY, 4 * DAY, 9 * DAY]) + dice.from(0, HOUR);
         }
         for owner in &certificate.tlsa {
             let mut at = start + dice.from(DAY, 20 * DAY);

@@ -137,7 +137,7 @@ impl Store for Universe {
     async fn write_generation(&self, certificate: &str, generation: Generation) -> Result<()> {
         let parsed =
             Parsed::parse(&format!("{}{}", generation.cert, generation.chain)).map_err(Error::from)?;
-        let chain = Arc::new(Chain { spki: parsed.spki, certs: parsed.certs_der });
+        let chain = Chain::new(parsed.spki, parsed.certs_der);
         let with_key = generation.key.is_some();
         let files = Files { chain, serial: parsed.serial, with_key, deleted: false };
         self.write("the generation", |disk| {

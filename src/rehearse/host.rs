@@ -7,7 +7,6 @@ use crate::clock::Clock;
 use crate::deploy::{Copied, Deployment, Facts, Hooks};
 use crate::error::{Error, Kind, Result};
 use crate::model::endpoint::{Algorithm, Ask, Endpoint, Failure, FailureKind, Sni, Versions};
-use crate::model::key::{KeyKind, look};
 use crate::verify::{Endpoints, Outcome, Presented};
 use async_trait::async_trait;
 use std::collections::BTreeSet;
@@ -78,7 +77,7 @@ impl Universe {
                 let words = "no answer within 10 s".into();
                 return Outcome::Failed(Failure { kind: FailureKind::Timeout, words });
             }
-            let has = |chain: &&Arc<Chain>| algorithm_of(chain) == algorithm;
+            let has = |chain: &&Arc<Chain>| chain.algorithm == algorithm;
             match chains.iter().find(has) {
                 Some(chain) => Outcome::Chain(chain.certs.clone()),
                 // Before anything is deployed, a certificate of the server's own.
@@ -99,12 +98,5 @@ impl Universe {
         let mail = lock(&self.mail);
         let certificates = MailServers::of_service(&desired, &endpoint.host, endpoint.port);
         certificates.iter().filter_map(|c| mail.presented(&c.name, instance, now)).collect()
-    }
-}
-
-fn algorithm_of(chain: &Chain) -> Algorithm {
-    match chain.certs.first().and_then(|leaf| look(leaf).ok()).map(|seen| seen.key) {
-        Some(KeyKind::Rsa { .. }) => Algorithm::Rsa,
-        _ => Algorithm::Ecdsa,
     }
 }

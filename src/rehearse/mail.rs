@@ -3,7 +3,8 @@
 
 use super::time::{MINUTE, Moment};
 use crate::model::desired::{Certificate, Desired, Endpoints};
-use crate::model::key::SpkiDigest;
+use crate::model::endpoint::Algorithm;
+use crate::model::key::{KeyKind, SpkiDigest, look};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -19,8 +20,21 @@ const LOOKS: Moment = 5 * MINUTE;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Chain {
     pub(super) spki: SpkiDigest,
+    /// Of the key.
+    pub(super) algorithm: Algorithm,
     /// Leaf first, DER.
     pub(super) certs: Vec<Vec<u8>>,
+}
+
+impl Chain {
+    /// A chain, leaf first, DER.
+    pub(super) fn new(spki: SpkiDigest, certs: Vec<Vec<u8>>) -> Arc<Chain> {
+        let algorithm = match certs.first().and_then(|leaf| look(leaf).ok()).map(|seen| seen.key) {
+            Some(KeyKind::Rsa { .. }) => Algorithm::Rsa,
+            _ => Algorithm::Ecdsa,
+        };
+        Arc::new(Chain { spki, algorithm, certs })
+    }
 }
 
 /// What lies where servers read.

@@ -83,7 +83,7 @@ pub(super) struct Run {
     ripe: BTreeSet<(String, SpkiDigest, Timestamp)>,
     /// The last run over all certificates, when it had nothing to do: when it was, and until when nothing is due.
     quiet: Option<(Moment, Moment)>,
-    /// When the timer fires after a quiet run, with faults: machines are not always on.
+    /// When the timer fires, with faults: machines are not always on.
     naps: Dice,
     /// Failures that were told: the same one is told once until a run succeeds.
     failing: BTreeMap<String, String>,
@@ -192,8 +192,11 @@ impl Run {
             } else {
                 self.run(None, ApplyOptions::default())?;
             }
-            let naps = self.options.seed.is_some() && self.quiet.is_some();
-            let pause = if naps { self.naps.from(1, 24) * HOUR } else { every };
+            let pause = match (self.options.seed, self.quiet) {
+                (None, _) => every,
+                (Some(_), Some(_)) => self.naps.from(2, 30) * HOUR,
+                (Some(_), None) => self.naps.one_of(1, &[2, 5]) * HOUR,
+            };
             timer += every * ((self.universe.time.moment() - timer).max(pause - 1) / every + 1);
         }
         if self.refused.is_none() {
@@ -361,7 +364,7 @@ impl Run {
             at: timestamp(refused.at),
             certificate: refused.certificate,
             words: refused.words,
-            trace: story.last(),
+            trace: story.last(refused.at),
         });
         Rehearsal {
             from: self.options.from,

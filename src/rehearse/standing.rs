@@ -140,7 +140,7 @@ impl Run {
     fn chain(&self, installed: &Installed, csr: &Csr) -> Result<Arc<Chain>> {
         let dates = (installed.not_before.as_millisecond(), installed.not_after.as_millisecond());
         let signed = self.universe.signer.sign(csr, &installed.names, installed.generation, dates)?;
-        Ok(Arc::new(Chain { spki: signed.spki, certs: signed.certs }))
+        Ok(Chain::new(signed.spki, signed.certs))
     }
 }
 

@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Lines of the trace that a report of a refusal shows.
-const KEPT: usize = 20;
+const SHOWN: usize = 20;
+/// Lines that are kept for it: a refusal is noticed when the run is over.
+const KEPT: usize = 2_000;
 
 /// An event; what the caches held is added when the run is over.
 pub(super) struct Told {
@@ -59,9 +61,12 @@ impl Story {
         self.last.push_back((at, words.to_owned()));
     }
 
-    /// The last steps, oldest first.
-    pub(super) fn last(&self) -> Vec<String> {
-        self.last.iter().map(|(at, words)| line(*at, words)).collect()
+    /// The last steps up to a moment, oldest first.
+    pub(super) fn last(&self, until: Moment) -> Vec<String> {
+        let before = self.last.iter().rev().filter(|(at, _)| *at <= until).take(SHOWN);
+        let mut before: Vec<String> = before.map(|(at, words)| line(*at, words)).collect();
+        before.reverse();
+        before
     }
 
     /// SHA-256 over all steps.
