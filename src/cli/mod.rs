@@ -190,7 +190,7 @@ fn execute(cli: Cli, ui: &Ui) -> Result<Finish> {
         Command::Keys(args) => keys::run(&args).map(Finish::ok),
         Command::Completions { shell } => Ok(Finish::ok(completions(shell))),
         Command::Man => manual().map(Finish::ok),
-        Command::Rehearse(args) => rehearse::run(&global, &args),
+        Command::Rehearse(args) => rehearse::run(&global, &args, ui),
         Command::Status(args) => block_on(status::run(&global, &args)),
         Command::Plan(args) => block_on(plan::run(&global, &args, ui)),
         Command::Apply(args) => block_on(apply::run(&global, &args, ui)),

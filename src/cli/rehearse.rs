@@ -1,5 +1,6 @@
 //! `danesmith rehearse`: two years of a zones.yaml in seconds, in a simulated world. No network, no secret, no state.
 
+use super::ui::Ui;
 use super::{Finish, Global, wiring};
 use crate::atomic;
 use crate::config;
@@ -50,9 +51,17 @@ pub(super) struct Args {
     every: String,
 }
 
-pub(super) fn run(global: &Global, args: &Args) -> Result<Finish> {
-    let (desired, source) = zones(global)?;
+pub(super) fn run(global: &Global, args: &Args, ui: &Ui) -> Result<Finish> {
+    let finished = rehearsed(global, args)?;
+    if let Some(e) = &finished.error {
+        ui.error(e);
+    }
+    Ok(finished)
+}
+
+fn rehearsed(global: &Global, args: &Args) -> Result<Finish> {
     let options = options(args)?;
+    let (desired, source) = zones(global)?;
     if let Some(name) = &options.rotate {
         wiring::choose(&desired, std::slice::from_ref(name))?;
     }

@@ -75,6 +75,7 @@ certificates: {mx: {names: [mx.example.org], keys: managed, tlsa: [_25._tcp.mx.e
     assert!(told.contains("rotation from key A to B") && told.contains("rotations      1\n"), "{told}");
     std::fs::write(dir.path("zones.yaml"), zones.replace("keys: managed", "keys: magic")).unwrap();
     assert_eq!(rehearse(&dir, &[]).status.code(), Some(78));
+    std::fs::remove_file(dir.path("zones.yaml")).unwrap();
     for (words, code) in [
         (&["-c", "absent.yaml"][..], 78),
         (&["--until", "soon"], 64),
