@@ -10,6 +10,7 @@ pub mod dns;
 pub mod error;
 pub mod flow;
 pub mod model;
+pub mod rehearse;
 pub mod report;
 pub mod secret;
 pub mod store;

@@ -7,6 +7,7 @@ mod init;
 pub mod keys;
 mod plan;
 mod provider;
+mod rehearse;
 mod rotate;
 mod status;
 pub mod tlsa;
@@ -81,6 +82,8 @@ enum Command {
     Rotate(rotate::Args),
     /// Keys, pins, expiry and the next step, from the state directory
     Status(status::Args),
+    /// See two years of zones.yaml in seconds: a simulated CA, DNS, mail servers and senders; touches nothing
+    Rehearse(rehearse::Args),
     /// Look from outside: DNSSEC, TLSA, what every endpoint presents; needs no configuration
     Verify(verify::Args),
     /// Print TLSA records for certificates, CSRs, public or private keys; offline
@@ -123,7 +126,10 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
         Err(e) => return unparsed(&e, &arguments),
     };
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.color);
-    ui.start_logs(cli.global.verbose);
+    // What goes wrong in a rehearsal is its result, and no news of this machine.
+    if cli.global.verbose > 0 || !matches!(cli.command, Command::Rehearse(_)) {
+        ui.start_logs(cli.global.verbose);
+    }
     match execute(cli, &ui) {
         Ok(Finish { output, code, error, warnings }) => {
             for warning in &warnings {
@@ -188,6 +194,7 @@ fn execute(cli: Cli, ui: &Ui) -> Result<Finish> {
         Command::Keys(args) => keys::run(&args).map(Finish::ok),
         Command::Completions { shell } => Ok(Finish::ok(completions(shell))),
         Command::Man => manual().map(Finish::ok),
+        Command::Rehearse(args) => rehearse::run(&global, &args, ui),
         Command::Status(args) => block_on(status::run(&global, &args)),
         Command::Plan(args) => block_on(plan::run(&global, &args, ui)),
         Command::Apply(args) => block_on(apply::run(&global, &args, ui)),

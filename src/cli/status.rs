@@ -22,7 +22,7 @@ pub(super) struct Args {
 }
 
 /// The page holds nothing secret, and a web server may be the one to read it.
-const PAGE: atomic::Access = atomic::Access { uid: None, gid: None, mode: 0o644 };
+pub(super) const PAGE: atomic::Access = atomic::Access { uid: None, gid: None, mode: 0o644 };
 
 pub(super) async fn run(global: &Global, args: &Args) -> Result<Finish> {
     let desired = wiring::load(global)?;

@@ -57,8 +57,41 @@ pub fn load_below(
 ) -> Result<Desired, Vec<Problem>> {
     let file = path.display().to_string();
     let text = read_text(path, &file).map_err(|problem| vec![problem])?;
-    let mut sink = Sink::new(&file);
-    let root = tree::parse(&text, &mut sink);
+    checked(&text, path, administrator, csr_names, Sink::new(&file))
+}
+
+/// [`load_below`] where the files that zones.yaml names need not be there: nothing is opened but the configuration itself.
+///
+/// # Errors
+/// Every problem of both files, those of zones.yaml first.
+pub fn load_alone(path: &Path, administrator: Option<&Path>) -> Result<Desired, Vec<Problem>> {
+    let file = path.display().to_string();
+    let text = read_text(path, &file).map_err(|problem| vec![problem])?;
+    checked(&text, path, administrator, &no_names, Sink::without_files(&file))
+}
+
+/// What `danesmith init` writes, read as if it stood in the present folder; the files that it names need not be there.
+///
+/// # Errors
+/// None, as long as the template is without fault.
+pub fn template() -> Result<Desired, Vec<Problem>> {
+    let file = "zones.yaml";
+    checked(TEMPLATE, Path::new(file), None, &no_names, Sink::without_files(file))
+}
+
+/// Where no file is opened, no CSR is read.
+fn no_names(_: &Path) -> Result<Vec<String>, String> {
+    Ok(Vec::new())
+}
+
+fn checked(
+    text: &str,
+    path: &Path,
+    administrator: Option<&Path>,
+    csr_names: &CsrNames<'_>,
+    mut sink: Sink,
+) -> Result<Desired, Vec<Problem>> {
+    let root = tree::parse(text, &mut sink);
     let spec = root.and_then(|root| read_root::<spec::Zones>(&root, &mut sink));
     let desired = spec.filter(|spec| is_ours(&spec.version, &mut sink)).and_then(|spec| {
         let folder = folder_of(path);

@@ -72,12 +72,29 @@ pub(super) struct Sink {
     problems: Vec<Problem>,
     /// Paths that misspelt fields were meant to be.
     meant: BTreeSet<String>,
+    /// The files that are named need not be there, and are not opened: for a rehearsal.
+    alone: bool,
 }
 
 impl Sink {
     /// An empty sink for one file.
     pub(super) fn new(file: &str) -> Self {
-        Sink { file: file.to_owned(), problems: Vec::new(), meant: BTreeSet::new() }
+        Sink { file: file.to_owned(), problems: Vec::new(), meant: BTreeSet::new(), alone: false }
+    }
+
+    /// For a rehearsal: what files are named is neither opened nor missed.
+    pub(super) fn without_files(file: &str) -> Self {
+        Sink { alone: true, ..Sink::new(file) }
+    }
+
+    /// An empty sink for another file, which is read in the same way.
+    pub(super) fn beside(&self, file: &str) -> Self {
+        Sink { alone: self.alone, ..Sink::new(file) }
+    }
+
+    /// Whether the files that are named are not to be opened.
+    pub(super) fn leaves_files_alone(&self) -> bool {
+        self.alone
     }
 
     /// Records a problem.

@@ -105,7 +105,8 @@ pub(super) async fn make(
     algorithm: KeyAlgorithm,
     document: &mut Document,
 ) -> Result<WantedKeys> {
-    let (active, backup) = (PrivateKey::generate(algorithm)?, PrivateKey::generate(algorithm)?);
+    let new = || world.open.new_key(certificate, algorithm);
+    let (active, backup) = (new()?, new()?);
     let save = |key: &PrivateKey| world.store.save_key(certificate, key.spki(), secret(key));
     try_join(save(&active), save(&backup)).await?;
     let keys = WantedKeys {
@@ -122,7 +123,7 @@ pub(super) async fn make(
 /// Makes the next backup key, on disk before anything names it; `None` where the administrator gives the keys.
 pub(super) async fn make_backup(world: &World, wanted: &Certificate) -> Result<Option<SpkiDigest>> {
     let Keys::Managed(algorithm) = wanted.keys else { return Ok(None) };
-    let key = PrivateKey::generate(algorithm)?;
+    let key = world.open.new_key(&wanted.name, algorithm)?;
     world.store.save_key(&wanted.name, key.spki(), secret(&key)).await?;
     Ok(Some(key.spki()))
 }

@@ -6,8 +6,9 @@ use crate::deploy::Hooks;
 use crate::dns::{Reads, Server};
 use crate::error::{Error, Kind, Result};
 use crate::flow::zone_writer::ZoneWriter;
-use crate::model::desired::{Desired, Zone};
+use crate::model::desired::{Desired, KeyAlgorithm, Zone};
 use crate::model::memory::Memory;
+use crate::model::private_key::PrivateKey;
 use crate::store::Store;
 use crate::verify::Endpoints;
 use async_trait::async_trait;
@@ -27,6 +28,10 @@ pub trait Open: Send + Sync {
     async fn provider(&self, name: &str) -> Result<Arc<dyn Provider>>;
     /// Bytes of a file that zones.yaml names (CSR, key).
     async fn file(&self, path: &std::path::Path) -> Result<Vec<u8>>;
+    /// A new private key for a certificate whose keys are managed.
+    fn new_key(&self, _certificate: &str, algorithm: KeyAlgorithm) -> Result<PrivateKey> {
+        Ok(PrivateKey::generate(algorithm)?)
+    }
 }
 
 /// Tells a person what is going on.

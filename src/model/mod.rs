@@ -23,6 +23,7 @@ pub mod plan;
 pub mod policy;
 pub mod private_key;
 pub mod provider;
+pub mod rehearsal;
 pub mod renewal;
 pub mod ripeness;
 pub mod rotation;

@@ -4,4 +4,5 @@
 mod commands;
 mod dir;
 mod matrix;
+mod rehearse;
 mod status;

@@ -14,6 +14,7 @@ mod owners;
 mod phases;
 mod post;
 mod refusals;
+mod rehearsed;
 mod schedule;
 mod sweep;
 mod twenty;

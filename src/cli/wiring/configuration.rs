@@ -21,9 +21,25 @@ pub(in crate::cli) fn load(global: &Global) -> Result<Arc<Desired>> {
     if let Some(state) = &global.state {
         desired.state = state.clone();
     }
+    Ok(Arc::new(as_tested(desired)))
+}
+
+/// zones.yaml for a rehearsal: the files that it names need not be there.
+pub(in crate::cli) fn load_alone(global: &Global) -> Result<Desired> {
+    let mut desired =
+        config::load_alone(&global.config, global.providers.as_deref()).map_err(config::problems_to_error)?;
+    if let Some(state) = &global.state {
+        desired.state = state.clone();
+    }
+    Ok(as_tested(desired))
+}
+
+/// What zones.yaml says, without the rules that a test takes away.
+#[cfg_attr(not(debug_assertions), expect(unused_mut, reason = "there is nothing to take away"))]
+pub(in crate::cli) fn as_tested(mut desired: Desired) -> Desired {
     #[cfg(debug_assertions)]
     without_waiting(&mut desired);
-    Ok(Arc::new(desired))
+    desired
 }
 
 /// The DNS hosts that files describe, with those of `provider_files` where zones.yaml (or `--providers`) names a folder.

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Largest CSR or key file that is read, bytes. Our choice: the largest RSA-4096 files are below 10 KiB.
-const MAX_FILE: u64 = 1 << 20;
+pub(in crate::cli) const MAX_FILE: u64 = 1 << 20;
 
 /// The real opener.
 pub(super) struct Opener {

@@ -23,6 +23,9 @@ pub(in crate::config) fn open(
     let Some(at) = at else { return (None, built_in(true)) };
     let path = file_path(&at.value, folder);
     let path = std::path::absolute(&path).unwrap_or(path);
+    if sink.leaves_files_alone() && !path.exists() {
+        return (Some(path), built_in(false));
+    }
     match Catalog::with_folder(&path) {
         Ok(catalog) => (Some(path), Known { catalog, complete: true }),
         Err(CatalogError::Untrusted { path: which, why }) => {

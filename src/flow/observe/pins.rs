@@ -58,8 +58,9 @@ async fn apexes<'l>(
     located: &'l [Located],
 ) -> HashMap<(&'l Name, &'l Server), Result<Observation, String>> {
     let places = located.iter().flat_map(|at| at.servers.iter().map(move |server| (&at.zone, server)));
-    let once: HashSet<(&Name, &Server)> = places.collect();
-    let asked = once.into_iter().map(|(zone, server)| async move {
+    let mut known = HashSet::new();
+    let once = places.filter(|place| known.insert(*place));
+    let asked = once.map(|(zone, server)| async move {
         let seen = world.reads.observe(server, zone, zone, RecordType::SOA).await;
         ((zone, server), seen.map_err(|e| e.cause))
     });

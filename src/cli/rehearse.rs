@@ -1,0 +1,208 @@
+//! `danesmith rehearse`: two years of a zones.yaml in seconds, in a simulated world. No network, no secret, no state.
+
+use super::ui::Ui;
+use super::{Finish, Global, wiring};
+use crate::atomic;
+use crate::config;
+use crate::error::{Error, Kind, Result};
+use crate::model::desired::Desired;
+use crate::model::rehearsal::Rehearsal;
+use crate::rehearse::{self, Options, Standing, State};
+use crate::report;
+use crate::store::Store;
+use crate::store::directory::Directory;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Longest rehearsal. Our choice: nobody's plans, and no CA's announcements, reach further.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 3660);
+/// How long each of many rehearsals is when nobody says.
+const EACH_OF_MANY: &str = "90d";
+
+/// Arguments of `rehearse`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// How long, or until when: 90d, 26w, 2y, 2028-11-23 [default: 2y; 90d with --runs]
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// The first day, UTC [default: today]
+    #[arg(long, value_name = "DATE")]
+    from: Option<String>,
+    /// Let things go wrong, as this seed says: servers, answers, crashes, the CA, clocks, an administrator, a full disk
+    #[arg(long, value_name = "SEED")]
+    faults: Option<u64>,
+    /// Rehearse so many seeds, one after the other, and stop at the first that refuses a delivery
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    runs: Option<u64>,
+    /// Ask for a rotation of this certificate half an hour after the beginning, as `rotate CERT --wait` does
+    #[arg(long, value_name = "CERT")]
+    rotate: Option<String>,
+    /// Begin with the state directory as it is: keys, pins and certificates of today. No private key is read
+    #[arg(long, conflicts_with = "from")]
+    from_state: bool,
+    /// Write a page with the picture of all keys over time
+    #[arg(long, value_name = "FILE", conflicts_with = "runs")]
+    html: Option<PathBuf>,
+    /// Time between two runs of apply: 1h to 24h
+    #[arg(long, value_name = "HOURS", default_value = "1h")]
+    every: String,
+}
+
+pub(super) fn run(global: &Global, args: &Args, ui: &Ui) -> Result<Finish> {
+    let finished = rehearsed(global, args)?;
+    if let Some(e) = &finished.error {
+        ui.error(e);
+    }
+    Ok(finished)
+}
+
+fn rehearsed(global: &Global, args: &Args) -> Result<Finish> {
+    let options = options(args)?;
+    let (desired, source) = zones(global)?;
+    if let Some(name) = &options.rotate {
+        wiring::choose(&desired, std::slice::from_ref(name))?;
+    }
+    let state = if args.from_state { Some(standing(&desired)?) } else { None };
+    if let Some(runs) = args.runs {
+        return many((&desired, state.as_ref()), &source, &options, args.faults.unwrap_or(1), runs);
+    }
+    let rehearsal = rehearse::rehearse(&desired, &options, &read, state.as_ref())?;
+    if let Some(path) = &args.html {
+        let page = report::picture::html(&rehearse::timeline(&rehearsal, &source));
+        atomic::write_as(path, page.as_bytes(), super::status::PAGE)?;
+    }
+    Ok(finish(&rehearsal, &source))
+}
+
+/// A file that zones.yaml names, where it is there and no larger than such files are.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let is_file =
+        std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= wiring::MAX_FILE);
+    is_file.then(|| std::fs::read(path).ok()).flatten()
+}
+
+/// The documents of all certificates as they are now.
+fn standing(desired: &Desired) -> Result<State> {
+    let store = Directory::read_only(&desired.state);
+    let mut state = State::new();
+    for name in desired.certificates.keys() {
+        let (document, live) =
+            super::block_on(async { Ok((store.document(name).await?, store.live(name).await?)) })?;
+        state.insert(name.clone(), Standing { document, live });
+    }
+    Ok(state)
+}
+
+/// The administrator's zones.yaml; where there is none, the one that `init` writes.
+fn zones(global: &Global) -> Result<(Desired, String)> {
+    let path = &global.config;
+    if !path.exists() && path.as_os_str() == "zones.yaml" {
+        let built_in = config::template().map_err(config::problems_to_error)?;
+        return Ok((wiring::as_tested(built_in), "the built-in zones.example.yaml".into()));
+    }
+    Ok((wiring::load_alone(global)?, path.display().to_string()))
+}
+
+fn options(args: &Args) -> Result<Options> {
+    let today = || Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let wrong = |what: &str, text: &str, why: String| {
+        Error::new(Kind::Usage, format!("use {what} {text}"), why)
+            .hint("danesmith help rehearse has the options")
+    };
+    let midnight = |date: Date| date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
+    let first = match &args.from {
+        Some(text) => {
+            text.parse().map_err(|_| wrong("--from", text, "it is no date like 2026-11-23".into()))?
+        }
+        None => today(),
+    };
+    let from = match args.from_state {
+        // The documents are not older than now.
+        true => Timestamp::from_second(Timestamp::now().as_second()),
+        false => midnight(first),
+    };
+    let from = from.map_err(|e| wrong("--from", &first.to_string(), e.to_string()))?;
+    let text = args.until.as_deref().unwrap_or(if args.runs.is_some() { EACH_OF_MANY } else { "2y" });
+    let until = match text.parse::<Date>() {
+        Ok(date) => midnight(date).ok(),
+        Err(_) => period(text).and_then(|length| from.checked_add(length).ok()),
+    };
+    let until =
+        until.ok_or_else(|| wrong("--until", text, "it is neither 90d, 26w or 2y nor a date".into()))?;
+    if until <= from || until.duration_since(from) > LONGEST {
+        return Err(wrong("--until", text, "it must be after --from, and at most ten years later".into()));
+    }
+    let hours = args.every.strip_suffix('h').and_then(|hours| hours.parse::<i64>().ok());
+    let every = hours.filter(|hours| (1..=24).contains(hours)).map(|hours| hours * 3600);
+    let every = every.ok_or_else(|| wrong("--every", &args.every, "it is not 1h to 24h".into()))?;
+    Ok(Options { from, until, seed: args.faults, every, rotate: args.rotate.clone(), keep_trace: false })
+}
+
+/// `90d`, `26w`, `2y`.
+fn period(text: &str) -> Option<SignedDuration> {
+    let unit = text.chars().last()?;
+    let days = match unit {
+        'd' => 1,
+        'w' => 7,
+        'y' => 365,
+        _ => return None,
+    };
+    let number: i64 = text.strip_suffix(unit)?.parse().ok().filter(|number| (1..=10_000).contains(number))?;
+    Some(SignedDuration::from_hours(24 * days * number))
+}
+
+fn finish(rehearsal: &Rehearsal, source: &str) -> Finish {
+    let output = report::rehearse::rehearsed(rehearsal, source);
+    let error = rehearsal.refusal.as_ref().map(|refusal| {
+        Error::new(Kind::Refused, format!("deliver mail to {} in the rehearsal", refusal.certificate), &refusal.words)
+            .remains("Nothing real was touched.")
+            .hint("this is a defect of danesmith, or a setting that takes the waiting away: please report it with its seed")
+    });
+    let code = error.as_ref().map_or(0, |e| e.kind.exit_code());
+    Finish { output, code, error, warnings: Vec::new() }
+}
+
+/// Seeds side by side; the refusal of the smallest seed is the one that is told, whoever came first.
+fn many(
+    (desired, state): (&Desired, Option<&State>),
+    source: &str,
+    options: &Options,
+    first: u64,
+    runs: u64,
+) -> Result<Finish> {
+    let (next, end) = (AtomicU64::new(first), first.saturating_add(runs));
+    let refused = AtomicU64::new(u64::MAX);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end || seed > refused.load(Ordering::Relaxed) {
+                return Ok(done);
+            }
+            let options = Options { seed: Some(seed), ..options.clone() };
+            let mut rehearsal = rehearse::rehearse(desired, &options, &read, state)?;
+            if rehearsal.refusal.is_some() {
+                refused.fetch_min(seed, Ordering::Relaxed);
+            } else {
+                rehearsal.events.clear();
+            }
+            done.push(rehearsal);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let results: Vec<Result<Vec<Rehearsal>>> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let broken = |_| Err(Error::new(Kind::Internal, "rehearse", "a thread of the rehearsal panicked"));
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(broken)).collect()
+    });
+    let mut all: Vec<Rehearsal> =
+        results.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    all.sort_by_key(|rehearsal| rehearsal.seed);
+    match all.iter().find(|rehearsal| rehearsal.refusal.is_some()) {
+        Some(refused) => Ok(finish(refused, source)),
+        None => Ok(Finish::ok(report::rehearse::all_rehearsed(&all, source))),
+    }
+}

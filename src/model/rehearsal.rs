@@ -1,0 +1,139 @@
+//! What a rehearsal tells: what happened when, what the caches held then, and how it ended.
+
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Something that happened to a certificate, its keys or its pins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// The certificate's name in zones.yaml; empty: it concerns all.
+    pub certificate: String,
+    /// What sort.
+    pub what: What,
+    /// For people, keys by their letters.
+    pub words: String,
+    /// Letters of the keys that it is about; of two the new one, or the one that stays, is the first.
+    pub keys: Vec<String>,
+    /// How many caches of senders held which pins at this moment: letters of keys, `+` for a record of somebody else,
+    /// "none".
+    pub caches: BTreeMap<String, u64>,
+}
+
+/// Sorts of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// The first certificate.
+    Issued,
+    /// Another certificate for the same key.
+    Renewed,
+    /// A certificate for the key to come is ready.
+    Staged,
+    /// A pin goes into DNS.
+    Pinned,
+    /// Every name server has it: its clock runs.
+    Everywhere,
+    /// Its clock stopped: some server lacks it or was not heard.
+    Stopped,
+    /// Its key may be served.
+    Ripe,
+    /// A rotation begins.
+    Begun,
+    /// Another key is installed.
+    Switched,
+    /// Nobody presents the former key: its pin goes.
+    Retiring,
+    /// The rotation is done.
+    Rotated,
+    /// The rotation is being taken back, or was.
+    Aborted,
+    /// A key is used up.
+    Retired,
+    /// Somebody else's doing: an administrator, a clock, the CA.
+    Outside,
+    /// A run failed, or was killed.
+    Failed,
+}
+
+impl What {
+    /// One word, for people and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            What::Issued => "issued",
+            What::Renewed => "renewed",
+            What::Staged => "staged",
+            What::Pinned => "pinned",
+            What::Everywhere => "everywhere",
+            What::Stopped => "stopped",
+            What::Ripe => "ripe",
+            What::Begun => "begun",
+            What::Switched => "switched",
+            What::Retiring => "retiring",
+            What::Rotated => "rotated",
+            What::Aborted => "aborted",
+            What::Retired => "retired",
+            What::Outside => "outside",
+            What::Failed => "failed",
+        }
+    }
+}
+
+/// A delivery that a sender refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// When.
+    pub at: Timestamp,
+    /// The certificate that was presented, or should have been.
+    pub certificate: String,
+    /// Who presented what to whom.
+    pub words: String,
+    /// The last things that happened before, oldest first.
+    pub trace: Vec<String>,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Deliveries that senders attempted.
+    pub deliveries: u64,
+    /// Runs of `apply` and `rotate`, those that failed for some certificate, and those that were killed.
+    pub runs: u64,
+    /// Runs that failed for some certificate.
+    pub failed: u64,
+    /// Runs that were killed.
+    pub killed: u64,
+    /// Orders at the CA.
+    pub orders: u64,
+    /// Certificates.
+    pub certificates: u64,
+    /// Certificates in the busiest seven days.
+    pub busiest_week: u64,
+    /// Rotations that ended.
+    pub rotations: u64,
+    /// Changes of zones by month ("2026-11"): TLSA, and challenges.
+    pub changes: BTreeMap<String, (u64, u64)>,
+}
+
+/// A whole rehearsal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// The simulated time it spans.
+    pub from: Timestamp,
+    /// Its end: earlier than asked for when a delivery was refused.
+    pub until: Timestamp,
+    /// The seed of its faults; `None`: nothing went wrong.
+    pub seed: Option<u64>,
+    /// What the world made up, for people.
+    pub notes: Vec<String>,
+    /// In the order of their times.
+    pub events: Vec<Event>,
+    /// What was counted.
+    pub counts: Counts,
+    /// Must be none.
+    pub refusal: Option<Refusal>,
+    /// SHA-256 over every step that was taken, hexadecimal: equal runs have equal ones.
+    pub trace_digest: String,
+    /// Every step with its time, where they were to be kept.
+    pub steps: Vec<String>,
+}

@@ -1,0 +1,267 @@
+//! The CA as flow sees it: RFC 8555's resources, answered at once, late, or never.
+
+use super::authority::{self, State};
+use super::faults::{Fate, Peer};
+use super::time::{Moment, timestamp};
+use super::universe::{Universe, lock};
+use crate::acme::{Authorization, AuthorizationStatus, Ca, Challenge, Order, OrderStatus, Polled};
+use crate::clock::Clock;
+use crate::error::{Error, Kind, Result};
+use crate::model::csr::Csr;
+use async_trait::async_trait;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use hickory_proto::rr::{Name, RData, RecordType};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One round trip to the CA.
+const ROUND: Duration = Duration::from_millis(120);
+/// How long a client waits for an answer that never comes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The account of a directory.
+pub(super) struct Account {
+    pub(super) universe: Arc<Universe>,
+    pub(super) directory: String,
+}
+
+impl Account {
+    /// One request; what it does is done although its answer may be lost.
+    async fn request<T: Send>(&self, action: &str, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let fate = self.universe.before(action, Peer::Ca).await;
+        let lost = || Error::new(Kind::Remote, action, "the CA did not answer").hint("try again later");
+        match fate {
+            Fate::Lost => {
+                self.universe.clock().sleep(PATIENCE).await;
+                return Err(lost());
+            }
+            Fate::Limited => {
+                let mut e = Error::new(Kind::Remote, action, "“Service busy; retry later.” (rateLimited)");
+                e.retry_after = Some(Duration::from_secs(3600));
+                return Err(e.hint("the CA limits how often this may be asked: wait before the next try"));
+            }
+            Fate::Fine | Fate::AnswerLost => {}
+        }
+        self.universe.clock().sleep(ROUND).await;
+        let done = work();
+        self.universe.after(action).await;
+        if fate == Fate::AnswerLost {
+            self.universe.clock().sleep(PATIENCE).await;
+            return Err(lost());
+        }
+        done
+    }
+
+    fn now(&self) -> Moment {
+        self.universe.time.moment()
+    }
+
+    fn url(&self, kind: &str, number: usize) -> String {
+        format!("{}/{kind}/{number}", self.directory)
+    }
+
+    fn number(url: &str) -> usize {
+        url.rsplit('/').next().and_then(|digits| digits.parse().ok()).unwrap_or(usize::MAX)
+    }
+
+    /// The CA looks where it promised to.
+    fn look(&self) {
+        let sees = |identifier: &str, token: &str, at: Moment| {
+            let owner =
+                Name::from_ascii(format!("_acme-challenge.{identifier}.")).map_err(|e| e.to_string())?;
+            let zones = lock(&self.universe.zones);
+            let owner = zones.expanded(&owner, at);
+            let apex = zones.zone_of(&owner).ok_or("no zone holds the challenge")?;
+            let wanted = self.dns01_value(token);
+            let shows = |server: &usize| {
+                let set = zones.at(*server, &owner, RecordType::TXT, at);
+                let is = |data: &RData| matches!(data, RData::TXT(txt) if txt.to_string() == wanted);
+                set.values.iter().any(is)
+            };
+            match zones.servers_of(&apex).iter().find(|server| !shows(server)) {
+                None => Ok(()),
+                Some(server) => Err(format!(
+                    "{identifier}: “No TXT record found at {owner}” by {} (unauthorized)",
+                    zones.server_at(*server).name
+                )),
+            }
+        };
+        lock(&self.universe.authority).validate(self.now(), sees);
+    }
+
+    fn show(&self, number: usize) -> Option<Polled<Order>> {
+        self.look();
+        let authority = lock(&self.universe.authority);
+        let status = authority.status(number, self.now())?;
+        let order = authority.orders.get(number)?;
+        let value = Order {
+            url: self.url("order", number),
+            status,
+            expires: None,
+            identifiers: order.names.clone(),
+            authorizations: order.authorizations.iter().map(|place| self.url("authz", *place)).collect(),
+            finalize: self.url("finalize", number),
+            certificate: (status == OrderStatus::Valid).then(|| self.url("cert", number)),
+            error: None,
+        };
+        Some(Polled { value, retry_after: None })
+    }
+
+    fn gone<T>(action: &str) -> Result<T> {
+        Err(Error::new(Kind::Remote, action, "the CA does not know it"))
+    }
+
+    /// Signs, and books.
+    fn sign(&self, number: usize, csr: Csr) -> Result<()> {
+        let now = self.now();
+        let names = {
+            let mut authority = lock(&self.universe.authority);
+            let Some(order) = authority.orders.get_mut(number).filter(|order| order.finalized.is_none())
+            else {
+                return Ok(());
+            };
+            if csr.names != order.names {
+                return Err(Error::new(
+                    Kind::Remote,
+                    "finalize the order",
+                    "the CSR is for other names (badCSR)",
+                ));
+            }
+            order.finalized = Some((now, csr.clone()));
+            order.names.clone()
+        };
+        let from = now - authority::BACKDATED;
+        let until = from + authority::lifetimes(now).0 - 1000;
+        // Unlike any of another rehearsal.
+        let begin = u64::try_from(self.universe.start / 1000).unwrap_or_default();
+        let serial = (begin << 24) + number as u64 + 1;
+        let signed = self.universe.signer.sign(&csr, &names, serial, (from, until))?;
+        let pem = signed.certs.iter().map(|der| pem(der)).collect();
+        lock(&self.universe.keys).seen(signed.spki);
+        let mut authority = lock(&self.universe.authority);
+        authority.issued.push((now, names));
+        if let Some(order) = authority.orders.get_mut(number) {
+            order.certificate = Some(pem);
+        }
+        Ok(())
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    let text = BASE64.encode(der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+#[async_trait]
+impl Ca for Account {
+    fn describe(&self) -> String {
+        self.directory.clone()
+    }
+
+    async fn warm_up(&self, _: usize) -> Result<()> {
+        Ok(())
+    }
+
+    async fn new_order(&self, identifiers: &[String]) -> Result<Polled<Order>> {
+        let action = format!("order a certificate for {}", identifiers.join(", "));
+        let number = self
+            .request(&action, || {
+                let now = self.now();
+                let zones = lock(&self.universe.zones);
+                let apex = |name: &str| {
+                    Name::from_ascii(format!("{}.", name.trim_start_matches("*.")))
+                        .ok()
+                        .and_then(|n| zones.zone_of(&n))
+                };
+                let apexes: Vec<Name> = identifiers.iter().filter_map(|name| apex(name)).collect();
+                let mut authority = lock(&self.universe.authority);
+                if let Some((why, until)) = authority.limit(identifiers, &apexes, apex, now) {
+                    let words = format!("“{why}, retry after {}” (rateLimited)", timestamp(until));
+                    let mut e = Error::new(Kind::Remote, action.clone(), words);
+                    e.retry_after = u64::try_from(until - now).ok().map(Duration::from_millis);
+                    return Err(e);
+                }
+                Ok(authority.order(identifiers, now))
+            })
+            .await?;
+        self.show(number).map_or_else(|| Self::gone(&action), Ok)
+    }
+
+    async fn order(&self, url: &str) -> Result<Option<Polled<Order>>> {
+        self.request("read the order", || Ok(self.show(Self::number(url)))).await
+    }
+
+    async fn authorization(&self, url: &str) -> Result<Polled<Authorization>> {
+        self.request("read an authorization", || {
+            self.look();
+            let authority = lock(&self.universe.authority);
+            let Some(found) = authority.authorizations.get(Self::number(url)) else {
+                return Self::gone("read an authorization");
+            };
+            let (status, error) = match &found.state {
+                State::Pending | State::Answered(_) => (AuthorizationStatus::Pending, None),
+                State::Valid => (AuthorizationStatus::Valid, None),
+                State::Invalid(why) => (AuthorizationStatus::Invalid, Some(why.clone())),
+            };
+            let challenge = Challenge { url: url.to_owned(), token: found.token.clone(), status };
+            let value = Authorization {
+                url: url.to_owned(),
+                identifier: found.identifier.clone(),
+                wildcard: found.wildcard,
+                status,
+                dns01: Some(challenge),
+                error,
+            };
+            Ok(Polled { value, retry_after: None })
+        })
+        .await
+    }
+
+    fn dns01_value(&self, token: &str) -> String {
+        BASE64URL_NOPAD.encode(&Sha256::digest(format!("{token}.rehearsal")))
+    }
+
+    async fn answer(&self, challenge: &Challenge) -> Result<Polled<AuthorizationStatus>> {
+        self.request("answer a challenge", || {
+            let at = self.now() + authority::VALIDATES_IN;
+            let mut authority = lock(&self.universe.authority);
+            if let Some(found) = authority.authorizations.get_mut(Self::number(&challenge.url))
+                && found.state == State::Pending
+            {
+                found.state = State::Answered(at);
+            }
+            Ok(Polled { value: AuthorizationStatus::Pending, retry_after: None })
+        })
+        .await
+    }
+
+    async fn finalize(&self, order: &Order, csr: &[u8]) -> Result<Option<Polled<Order>>> {
+        self.request("finalize the order", || {
+            let number = Self::number(&order.url);
+            self.look();
+            let status = lock(&self.universe.authority).status(number, self.now());
+            match status {
+                Some(OrderStatus::Pending) => Ok(None),
+                Some(OrderStatus::Ready) => {
+                    self.sign(number, Csr::parse(csr).map_err(Error::from)?)?;
+                    Ok(self.show(number))
+                }
+                _ => Self::gone("finalize the order"),
+            }
+        })
+        .await
+    }
+
+    async fn certificate(&self, url: &str, _: Option<&str>) -> Result<String> {
+        self.request("fetch the certificate", || {
+            let authority = lock(&self.universe.authority);
+            let order = authority.orders.get(Self::number(url));
+            order
+                .and_then(|order| order.certificate.clone())
+                .map_or_else(|| Self::gone("fetch the certificate"), Ok)
+        })
+        .await
+    }
+}

@@ -1,0 +1,184 @@
+//! Rehearsals, and what they must show.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::run::{Options, Run, rehearse};
+use super::standing::{Standing, State};
+use super::universe::lock;
+use crate::config;
+use crate::model::desired::{Desired, KeyAlgorithm, Keys, Rotate};
+use crate::model::policy::Policy;
+use crate::model::rehearsal::{Rehearsal, What};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The example of `init`.
+fn example() -> Desired {
+    config::template().unwrap_or_else(|e| panic!("{e:?}"))
+}
+
+/// Two mail hosts with keys that danesmith makes: one is reloaded, one looks for new files by itself.
+fn two_hosts() -> Desired {
+    let mut desired = example();
+    desired.certificates.retain(|name, _| name == "mx1" || name == "mx2");
+    desired.certificates.get_mut("mx2").unwrap().keys = Keys::Managed(KeyAlgorithm::P256);
+    // Nobody waits long for a late secondary: the next run goes on.
+    desired.zones.values_mut().for_each(|zone| zone.propagation = Duration::from_secs(15));
+    desired
+}
+
+fn options(days: i64, seed: Option<u64>) -> Options {
+    let from: Timestamp = "2026-11-23T07:00:00Z".parse().unwrap();
+    let until = from + SignedDuration::from_hours(24 * days);
+    Options { from, until, seed, every: 3600, rotate: None, keep_trace: false }
+}
+
+fn rehearsed(desired: &Desired, options: &Options) -> Rehearsal {
+    rehearse(desired, options, &|_| None, None).unwrap()
+}
+
+fn count(rehearsal: &Rehearsal, certificate: &str, what: What) -> usize {
+    rehearsal.events.iter().filter(|event| event.certificate == certificate && event.what == what).count()
+}
+
+/// Seeds from `first` on, side by side; `found` ends it.
+fn seeds(desired: &Desired, days: i64, (first, end): (u64, u64), found: impl Fn(Rehearsal) + Sync) {
+    let next = AtomicU64::new(first);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let seed = next.fetch_add(1, Ordering::Relaxed)
+                    && seed < end
+                {
+                    found(rehearsed(desired, &options(days, Some(seed))));
+                }
+            });
+        }
+    });
+}
+
+fn refused(rehearsal: &Rehearsal) -> String {
+    format!("seed {:?}: {:#?}", rehearsal.seed, rehearsal.refusal)
+}
+
+#[test]
+fn two_years_of_the_example_are_told_from_the_first_certificate_to_the_last_rotation() {
+    let rehearsal = rehearsed(&example(), &options(730, None));
+    assert_eq!(rehearsal.refusal, None);
+    for certificate in ["mx1", "mx2", "mx3", "mx4", "www"] {
+        assert_eq!(count(&rehearsal, certificate, What::Issued), 1, "{certificate}");
+    }
+    // 90 days at first, 64 from 2027-02-10 on, 45 from 2028-02-16 on; renewed when a third is left.
+    assert_eq!(count(&rehearsal, "www", What::Renewed), 18);
+    // By hand once a year; the servers of mx4 are unchecked, so nobody can rotate there, and www has no pins.
+    for (certificate, rotations) in [("mx1", 2), ("mx2", 2), ("mx3", 2), ("mx4", 0), ("www", 0)] {
+        assert_eq!(count(&rehearsal, certificate, What::Rotated), rotations, "{certificate}");
+        assert_eq!(count(&rehearsal, certificate, What::Switched), rotations, "{certificate}");
+        assert_eq!(count(&rehearsal, certificate, What::Retired), rotations, "{certificate}");
+    }
+    assert_eq!(rehearsal.counts.runs, 730 * 24 + count_of_wishes(&rehearsal));
+    // Five TLSA owners, two name servers, two mail servers, one cache for each minute of the hour.
+    let each_minute = 5 * 2 * 2 * 60;
+    let minutes = 730 * 24 * 60;
+    assert!(rehearsal.counts.deliveries > each_minute * (minutes - 600), "{}", rehearsal.counts.deliveries);
+    assert!(rehearsal.counts.deliveries <= each_minute * minutes, "{}", rehearsal.counts.deliveries);
+    assert!(rehearsal.counts.busiest_week <= 8, "{}", rehearsal.counts.busiest_week);
+}
+
+/// Runs of `danesmith rotate`, begun or refused.
+fn count_of_wishes(rehearsal: &Rehearsal) -> u64 {
+    rehearsal.counts.runs - 730 * 24
+}
+
+#[test]
+fn rotations_by_schedule_come_by_years_and_by_renewals() {
+    let mut desired = two_hosts();
+    desired.certificates.get_mut("mx1").unwrap().rotate = Rotate::Every(Duration::from_secs(180 * 86_400));
+    desired.certificates.get_mut("mx2").unwrap().rotate = Rotate::Renewals(2);
+    let rehearsal = rehearsed(&desired, &options(400, None));
+    assert_eq!(rehearsal.refusal, None);
+    assert_eq!(count(&rehearsal, "mx1", What::Rotated), 2);
+    let renewed = count(&rehearsal, "mx2", What::Renewed);
+    let rotated = count(&rehearsal, "mx2", What::Rotated);
+    assert!(rotated >= 2 && renewed >= 2 * rotated, "{renewed} renewals, {rotated} rotations");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_rehearsal_byte_for_byte() {
+    let desired = two_hosts();
+    let mut digests = BTreeSet::new();
+    for seed in [None, Some(1), Some(2), Some(3), Some(4)] {
+        let options = Options { keep_trace: true, ..options(30, seed) };
+        let (first, second) = (rehearsed(&desired, &options), rehearsed(&desired, &options));
+        for (one, other) in first.steps.iter().zip(&second.steps) {
+            assert_eq!(one, other, "seed {seed:?}");
+        }
+        assert_eq!(first, second, "seed {seed:?}");
+        let told = |r: &Rehearsal| crate::report::rehearse::rehearsed(r, "zones.yaml");
+        assert_eq!(told(&first), told(&second));
+        digests.insert(first.trace_digest);
+    }
+    assert_eq!(digests.len(), 5, "every seed is another story");
+}
+
+/// What was looked at: nobody believes a test that could not fail.
+#[test]
+fn five_hundred_seeds_of_ninety_days_refuse_no_delivery() {
+    let (rotations, killed, failed) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    seeds(&two_hosts(), 90, (1, 501), |rehearsal| {
+        assert_eq!(rehearsal.refusal, None, "{}", refused(&rehearsal));
+        rotations.fetch_add(rehearsal.counts.rotations, Ordering::Relaxed);
+        killed.fetch_add(rehearsal.counts.killed, Ordering::Relaxed);
+        failed.fetch_add(rehearsal.counts.failed, Ordering::Relaxed);
+    });
+    let [rotations, killed, failed] = [rotations, killed, failed].map(AtomicU64::into_inner);
+    println!("{rotations} rotations, {killed} runs killed, {failed} failed");
+    assert!(rotations > 1000 && killed > 5000 && failed > 5000, "{rotations}, {killed}, {failed}");
+}
+
+#[test]
+fn without_the_waiting_fifty_seeds_are_enough_to_see_mail_refused() {
+    let mut desired = two_hosts();
+    let none = Policy { ttls: 0, slack: SignedDuration::ZERO, floor: SignedDuration::ZERO };
+    desired.certificates.values_mut().for_each(|certificate| certificate.policy = none);
+    let found = AtomicU64::new(0);
+    seeds(&desired, 90, (1, 51), |rehearsal| {
+        if let Some(refusal) = &rehearsal.refusal {
+            assert_eq!(refusal.trace.len(), 20);
+            found.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    assert!(found.into_inner() > 0, "nobody noticed");
+}
+
+/// The state as a run leaves it, on its way through a rotation.
+fn state_after(desired: &Desired, days: i64) -> (State, Timestamp) {
+    let options = options(days, None);
+    let mut run = Run::new(desired.clone(), &options, &|_| None, None).unwrap();
+    run.all().unwrap();
+    let disk = lock(&run.universe.disk);
+    let of = |name: &String| Standing { document: disk.document(name), live: disk.live(name) };
+    (desired.certificates.keys().map(|name| (name.clone(), of(name))).collect(), options.until)
+}
+
+#[test]
+fn a_rehearsal_goes_on_where_the_real_state_stands() {
+    let mut desired = two_hosts();
+    desired.certificates.get_mut("mx1").unwrap().rotate = Rotate::Every(Duration::from_secs(40 * 86_400));
+    let (state, from) = state_after(&desired, 30);
+    let until = from + SignedDuration::from_hours(24 * 60);
+    let options = Options { from, until, ..options(0, None) };
+    let rehearsal = rehearse(&desired, &options, &|_| None, Some(&state)).unwrap();
+    assert_eq!(rehearsal.refusal, None);
+    for certificate in ["mx1", "mx2"] {
+        assert_eq!(count(&rehearsal, certificate, What::Issued), 0, "{certificate} has a certificate");
+    }
+    // The certificate for the new key is a fresh one; the other's is due after sixty days.
+    assert_eq!((count(&rehearsal, "mx1", What::Renewed), count(&rehearsal, "mx2", What::Renewed)), (0, 1));
+    // After 40 days of service, and 40 days later.
+    assert_eq!(count(&rehearsal, "mx1", What::Rotated), 2);
+    let pinned = rehearsal.events.iter().find(|event| event.what == What::Pinned).unwrap();
+    assert_eq!((pinned.certificate.as_str(), pinned.words.as_str()), ("mx1", "C goes into DNS"));
+}
