@@ -1,6 +1,7 @@
 //! dns-lexicon itself, from PyPI in a virtual environment below `target/`, against a real PowerDNS.
 
 use crate::powerdns::{KEY, PowerDns};
+use crate::python::{python_or_return, run};
 use crate::support::{change, name, tlsa, txt, zone};
 use crate::tools::*;
 use danesmith_providers::adapters::lexicon;
@@ -10,8 +11,6 @@ use hickory_proto::rr::RecordType::{TLSA, TXT};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::Command;
-
-use crate::python::{python_or_return, run};
 
 async fn open(python: PathBuf, server: &PowerDns, key: &str) -> Result<ExecProvider, Error> {
     let settings = Settings::from([
