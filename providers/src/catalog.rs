@@ -143,6 +143,20 @@ fn own_files(folder: &Path) -> Result<Vec<(PathBuf, String)>, CatalogError> {
     Ok(files)
 }
 
+/// Whether nobody but root and the user who runs this can change a file, or put another one in its place.
+///
+/// # Errors
+/// What is the matter, with the file or a folder above it.
+pub fn check_owner(file: &Path) -> Result<(), String> {
+    if !file.is_absolute() {
+        return Err(format!("{}: must be an absolute path", file.display()));
+    }
+    for part in file.ancestors() {
+        trusted(part, part == file).map_err(|why| format!("{}: {why}", part.display()))?;
+    }
+    Ok(())
+}
+
 /// Owned by root or us, no symbolic link to elsewhere, and writable by nobody else. A folder above with the sticky bit
 /// (`/tmp`) lets nobody rename what is not his.
 fn trusted(path: &Path, itself: bool) -> Result<(), String> {

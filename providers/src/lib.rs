@@ -8,6 +8,7 @@ pub mod conformance;
 mod error;
 pub mod exec;
 pub mod http;
+pub mod kinds;
 pub mod rfc2136;
 
 use async_trait::async_trait;

@@ -52,6 +52,10 @@ struct Global {
     /// State directory instead of the one that zones.yaml names
     #[arg(long, global = true, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Providers, accounts and their credentials from this file, which only the administrator can change; zones.yaml may
+    /// then name them, but say nothing about them
+    #[arg(long, global = true, env = "DANESMITH_PROVIDERS", value_name = "FILE")]
+    providers: Option<PathBuf>,
     /// Print exactly one JSON document on stdout
     #[arg(long, global = true)]
     json: bool,
@@ -88,7 +92,7 @@ enum Command {
     Keys(keys::KeysArgs),
     /// The ACME account
     Account(account::Args),
-    /// Try a zone's provider with a real write, read and removal
+    /// The kinds of DNS providers, and a real write, read and removal in a zone
     Provider(provider::Args),
     /// Print a completion script
     Completions {

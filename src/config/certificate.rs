@@ -4,6 +4,7 @@ use super::deploy::deploy;
 use super::keys::keys;
 use super::names::{self, Owner};
 use super::problem::{Place, Sink, quote};
+use super::provider::ability::Ability;
 use super::read::At;
 use super::resolve::{Context, checked, duration_in, entry_name, known, optional, texts};
 use super::{defaults, rotation, servers, spec};
@@ -32,7 +33,7 @@ pub(super) fn certificate(
     let rotate = rotation::rotate(spec.rotate.as_ref(), &basis, sink);
     let policy = rotation::policy(spec.rotation.as_ref(), context.policy, sink);
     let key_is_here = !matches!(&keys, Some(Keys::Own { active: ActiveKey::Csr(_), .. }));
-    let deploy = deploy(name, spec.deploy.as_ref(), key_is_here, context.folder, sink);
+    let deploy = deploy(name, spec.deploy.as_ref().map(|at| &at.value), key_is_here, context.folder, sink);
     let account = account_of(name, spec.account.as_ref(), context, sink);
     named?;
     Some(Certificate {
@@ -112,7 +113,15 @@ fn tlsa<'s>(list: &'s [At<String>], context: &Context<'_>, sink: &mut Sink) -> V
                 );
                 sink.say_with(&at.place, message, "give the zone a provider, or drop this owner");
             }
-            Some(_) => {}
+            Some((apex, Some(provider))) => {
+                if let Some(why) = context.abilities.get(provider).and_then(Ability::about_tlsa) {
+                    let message =
+                        format!("the zone {} is at provider {}, which {why}", quote(apex), quote(provider));
+                    let hint = "`danesmith provider list` shows which kinds write TLSA; give the zone one of them, or \
+                                drop this owner";
+                    sink.say_with(&at.place, message, hint);
+                }
+            }
         }
         if seen.insert(owner.name.clone()) {
             owners.push((owner, &at.place));

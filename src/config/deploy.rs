@@ -141,7 +141,7 @@ fn key_elsewhere(place: &Place, sink: &mut Sink) {
 /// Where each certificate says `deploy.dir`.
 pub(super) fn places(certificates: &Map<spec::Certificate>) -> BTreeMap<String, Place> {
     let entries = certificates.0.iter();
-    let place = |spec: &spec::Certificate| Some(spec.deploy.as_ref()?.dir.as_ref()?.place.clone());
+    let place = |spec: &spec::Certificate| Some(spec.deploy.as_ref()?.value.dir.as_ref()?.place.clone());
     entries.filter_map(|(name, spec)| Some((name.value.clone(), place(spec.as_ref()?)?))).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Keys of a certificate: files that must be readable, CSRs that must be for the same names, digests that must be ones.
 //! Private key files are not looked at: `plan` runs where they are not.
 
-use super::problem::{Place, Sink, quote};
+use super::problem::{Files, Place, Sink, quote};
 use super::read::At;
 use super::resolve::{Context, file_path};
 use super::spec;
@@ -72,7 +72,7 @@ fn backup_key(
 ) -> Option<BackupKey> {
     match spec {
         spec::BackupKey::Csr(file) => csr(file, names, context, sink).map(BackupKey::Csr),
-        spec::BackupKey::PublicKey(file) => readable(file, context, sink).map(BackupKey::PublicKey),
+        spec::BackupKey::PublicKey(file) => readable(file, context.folder, sink).map(BackupKey::PublicKey),
         spec::BackupKey::Key(file) => Some(BackupKey::PrivateKey(file_path(&file.value, context.folder))),
         spec::BackupKey::SpkiSha256(At { value, place }) => match digest(value) {
             Ok(digest) => Some(BackupKey::SpkiSha256(digest)),
@@ -118,9 +118,11 @@ fn refuse_the_same_file(
 
 /// A CSR file that is readable and for exactly these names.
 fn csr(file: &At<String>, names: &[String], context: &Context<'_>, sink: &mut Sink) -> Option<PathBuf> {
-    let path = readable(file, context, sink)?;
-    let Some(csr_names) = context.csr_names else { return Some(path) };
-    let found = match csr_names(&path) {
+    let path = readable(file, context.folder, sink)?;
+    if sink.files() == Files::Unread {
+        return Some(path);
+    }
+    let found = match (context.csr_names)(&path) {
         Ok(found) => found,
         Err(why) => {
             sink.say(&file.place, format!("{} is not a usable CSR: {why}", quote(&file.value)));
@@ -157,9 +159,9 @@ fn difference(file: &str, wanted: &BTreeSet<String>, found: &BTreeSet<String>) -
 }
 
 /// A path whose first byte can be read.
-pub(super) fn readable(file: &At<String>, context: &Context<'_>, sink: &mut Sink) -> Option<PathBuf> {
-    let path = file_path(&file.value, context.folder);
-    if context.csr_names.is_none() {
+pub(super) fn readable(file: &At<String>, folder: &Path, sink: &mut Sink) -> Option<PathBuf> {
+    let path = file_path(&file.value, folder);
+    if sink.files() == Files::Unread {
         return Some(path);
     }
     match first_byte(&path) {

@@ -3,12 +3,15 @@
 //! All problems of a file are reported at once, each with line, column and path. No secret is read here, and none is
 //! needed: `plan` runs without them.
 
+mod administrator;
 mod certificate;
 pub mod defaults;
 mod deploy;
+mod foundation;
 mod keys;
 mod names;
 mod problem;
+mod provider;
 mod read;
 mod resolve;
 mod rotation;
@@ -22,8 +25,7 @@ pub use problem::{Problem, problems_to_error};
 pub use schema::schema;
 
 use crate::model::desired::Desired;
-use problem::{Sink, unreadable};
-use read::Read as _;
+use problem::{Files, Sink, unreadable};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -40,42 +42,93 @@ pub type CsrNames<'a> = dyn Fn(&Path) -> Result<Vec<String>, String> + 'a;
 /// # Errors
 /// Every problem of the file, in its order.
 pub fn load(path: &Path, csr_names: &CsrNames<'_>) -> Result<Desired, Vec<Problem>> {
-    let file = path.display().to_string();
-    let text = read_text(path, &file).map_err(|problem| vec![problem])?;
-    checked(&text, path, Some(csr_names))
+    load_below(path, None, csr_names)
 }
 
-/// The same where the files that zones.yaml names need not be there: nothing is opened but zones.yaml itself.
+/// [`load`] where zones.yaml may come from people who must not see secrets: what it stands on comes from
+/// `administrator` (`--providers FILE`), and may not stand in zones.yaml.
 ///
 /// # Errors
-/// Every problem of the file, in its order.
-pub fn load_alone(path: &Path) -> Result<Desired, Vec<Problem>> {
-    let file = path.display().to_string();
-    let text = read_text(path, &file).map_err(|problem| vec![problem])?;
-    checked(&text, path, None)
+/// Every problem of both files, those of zones.yaml first.
+pub fn load_below(
+    path: &Path,
+    administrator: Option<&Path>,
+    csr_names: &CsrNames<'_>,
+) -> Result<Desired, Vec<Problem>> {
+    let text = read_text(path, &path.display().to_string()).map_err(|problem| vec![problem])?;
+    checked(&text, path, administrator, Files::Needed, csr_names)
 }
 
-/// What `danesmith init` writes, read as if it stood in the present folder; the files that it names need not be there.
+/// The same where the files that zones.yaml names need not be there: CSRs, public keys and trust roots are not looked at.
+///
+/// # Errors
+/// Every problem of both files, those of zones.yaml first.
+pub fn load_alone(path: &Path, administrator: Option<&Path>) -> Result<Desired, Vec<Problem>> {
+    let text = read_text(path, &path.display().to_string()).map_err(|problem| vec![problem])?;
+    checked(&text, path, administrator, Files::Unread, &|_| Ok(Vec::new()))
+}
+
+/// What `danesmith init` writes, as if it stood in the present folder; the files that it names need not be there.
 ///
 /// # Errors
 /// None, as long as the template is without fault.
 pub fn template() -> Result<Desired, Vec<Problem>> {
-    checked(TEMPLATE, Path::new("zones.yaml"), None)
+    checked(TEMPLATE, Path::new("zones.yaml"), None, Files::Unread, &|_| Ok(Vec::new()))
 }
 
-/// `csr_names`: `None` leaves the files that are named alone.
-fn checked(text: &str, path: &Path, csr_names: Option<&CsrNames<'_>>) -> Result<Desired, Vec<Problem>> {
-    let mut sink = Sink::new(&path.display().to_string());
-    let desired = tree::parse(text, &mut sink)
-        .and_then(|root| read_root(&root, &mut sink))
-        .and_then(|spec| resolve::resolve(spec, &folder_of(path), csr_names, &mut sink));
+fn checked(
+    text: &str,
+    path: &Path,
+    administrator: Option<&Path>,
+    files: Files,
+    csr_names: &CsrNames<'_>,
+) -> Result<Desired, Vec<Problem>> {
+    let mut sink = Sink::new(&path.display().to_string()).with(files);
+    let root = tree::parse(text, &mut sink);
+    let spec = root.and_then(|root| read_root::<spec::Zones>(&root, &mut sink));
+    let desired = spec.filter(|spec| is_ours(&spec.version, &mut sink)).and_then(|spec| {
+        let folder = folder_of(path);
+        let (written, rest) = parts(spec);
+        let foundation = match administrator {
+            None => foundation::check(written, &folder, &mut sink),
+            Some(file) => administrator::check(file, written, &rest, &folder, &mut sink)?,
+        };
+        resolve::resolve(rest, foundation, &folder, csr_names, &mut sink)
+    });
     match (desired, sink.finish()) {
         (Some(desired), problems) if problems.is_empty() => Ok(desired),
         (_, problems) => Err(problems),
     }
 }
 
-fn read_root(root: &tree::Node, sink: &mut Sink) -> Option<spec::Zones> {
+fn parts(spec: spec::Zones) -> (foundation::Written, resolve::Rest) {
+    let written = foundation::Written {
+        state: spec.state,
+        resolvers: spec.resolvers,
+        validate: spec.validate,
+        trust_anchor: spec.trust_anchor,
+        accounts: spec.accounts,
+        provider_files: spec.provider_files,
+        providers: spec.providers,
+    };
+    let rest = resolve::Rest {
+        zones: spec.zones.unwrap_or(read::Map(Vec::new())),
+        certificates: spec.certificates.unwrap_or(read::Map(Vec::new())),
+        rotation: spec.rotation,
+    };
+    (written, rest)
+}
+
+/// Another version may mean something else by the same words.
+fn is_ours(version: &read::At<u64>, sink: &mut Sink) -> bool {
+    if version.value != defaults::VERSION {
+        let message = format!("version {} is not one that danesmith knows", version.value);
+        sink.say_with(&version.place, message, "this program reads `version: 1`");
+    }
+    version.value == defaults::VERSION
+}
+
+fn read_root<T: read::Read>(root: &tree::Node, sink: &mut Sink) -> Option<T> {
     if let tree::Value::Null = root.value {
         sink.say_with(
             &root.place(""),
@@ -84,7 +137,7 @@ fn read_root(root: &tree::Node, sink: &mut Sink) -> Option<spec::Zones> {
         );
         return None;
     }
-    spec::Zones::read(root, "", sink)
+    T::read(root, "", sink)
 }
 
 fn folder_of(path: &Path) -> std::path::PathBuf {

@@ -65,11 +65,21 @@ pub(super) struct Place {
 /// Nobody reads more at once; it also bounds the work of finding near names. Our choice.
 const MOST: usize = 100;
 
+/// Whether CSRs, public keys and trust roots that a configuration names must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Files {
+    /// They must be readable.
+    Needed,
+    /// They are not looked at: a rehearsal does without.
+    Unread,
+}
+
 /// Collects problems, so that one run reports them all.
 #[derive(Debug)]
 pub(super) struct Sink {
     file: String,
     problems: Vec<Problem>,
+    files: Files,
     /// Paths that misspelt fields were meant to be.
     meant: BTreeSet<String>,
 }
@@ -77,7 +87,17 @@ pub(super) struct Sink {
 impl Sink {
     /// An empty sink for one file.
     pub(super) fn new(file: &str) -> Self {
-        Sink { file: file.to_owned(), problems: Vec::new(), meant: BTreeSet::new() }
+        Sink { file: file.to_owned(), problems: Vec::new(), files: Files::Needed, meant: BTreeSet::new() }
+    }
+
+    /// The same; says whether files that it names are to be there.
+    pub(super) fn with(self, files: Files) -> Self {
+        Sink { files, ..self }
+    }
+
+    /// Whether files that it names are to be there.
+    pub(super) fn files(&self) -> Files {
+        self.files
     }
 
     /// Records a problem.
@@ -108,6 +128,12 @@ impl Sink {
         self.problems.push(Problem { file: self.file.clone(), line, column, path, message, hint });
     }
 
+    /// Takes what is wrong in another file, which this one names or which was given beside it.
+    pub(super) fn elsewhere(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        let room = MOST.saturating_sub(self.problems.len());
+        self.problems.extend(problems.into_iter().take(room));
+    }
+
     /// No more problems are taken; mistakes there will show when these are gone.
     pub(super) fn is_full(&self) -> bool {
         self.problems.len() >= MOST
@@ -120,7 +146,11 @@ impl Sink {
 
     /// All of them in the order of the file; an alias read twice reports its mistake once.
     pub(super) fn finish(mut self) -> Vec<Problem> {
-        self.problems.sort_by_key(|problem| (problem.line, problem.column));
+        let file = self.file.clone();
+        let other = |problem: &Problem| problem.file != file;
+        self.problems.sort_by(|a, b| {
+            (other(a), &a.file, a.line, a.column).cmp(&(other(b), &b.file, b.line, b.column))
+        });
         self.problems.dedup();
         self.problems
     }

@@ -85,6 +85,16 @@ impl<'n> Fields<'n> {
         Some(Fields { place: node.place(path), values })
     }
 
+    /// A field as it stands.
+    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
+        self.values.get(name).copied()
+    }
+
+    /// Where the mapping stands.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Reads one field.
     pub(super) fn take<T: Read>(&self, name: &str, sink: &mut Sink) -> Option<T> {
         let path = join(&self.place.path, name);

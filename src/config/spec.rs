@@ -1,6 +1,7 @@
 //! The mirror of zones.yaml: what may stand where. Doc comments become the descriptions in `zones.schema.json`.
 
-use super::problem::Sink;
+use super::problem::{Place, Sink};
+pub(super) use super::provider::spec::Provider;
 use super::read::{At, DurationText, Fields, Map, PeriodText, Read, mapping, one_of};
 use super::tree::{Node, Value};
 use schemars::JsonSchema;
@@ -20,6 +21,8 @@ mapping! {
         trust_anchor: Option<At<String>>,
         /// ACME accounts; a certificate that names none uses `default`.
         accounts: Option<Map<Account>>,
+        /// Folder with your own provider files (`NAME.yaml`): more DNS hosts, or others in place of those built in.
+        provider_files: Option<At<String>>,
         /// DNS providers: how records are written.
         providers: Option<Map<Provider>>,
         /// Zones by apex.
@@ -73,52 +76,6 @@ pub(super) enum Secret {
     Credential(At<String>),
 }
 
-/// A DNS provider; the key names its kind.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub(super) enum Provider {
-    /// Dynamic update with TSIG: BIND, Knot DNS, PowerDNS.
-    Rfc2136(Rfc2136),
-}
-
-mapping! {
-    /// Dynamic update (RFC 2136) with TSIG (RFC 8945).
-    Rfc2136 {
-        /// Primary server: address, `address:port`, name or `name:port`.
-        server: At<String>,
-        /// `tcp` (default), `udp` or `tls`.
-        transport: Option<At<String>>,
-        /// For `transport: tls`.
-        tls: Option<At<Tls>>,
-        /// The key that signs.
-        tsig: Tsig,
-        /// Time for one message and its answer, such as `5s` (default).
-        timeout: Option<At<DurationText>>,
-    }
-}
-
-mapping! {
-    /// DNS over TLS to the primary server (RFC 7858).
-    Tls {
-        /// PEM file with trust roots; default: the system's.
-        root: Option<At<String>>,
-        /// Name in the server's certificate; default: the host part of `server`.
-        name: Option<At<String>>,
-    }
-}
-
-mapping! {
-    /// TSIG key.
-    Tsig {
-        /// Key name, as the server knows it.
-        name: At<String>,
-        /// `hmac-sha256`, `hmac-sha384` or `hmac-sha512`.
-        algorithm: At<String>,
-        /// The key, base64.
-        secret: Secret,
-    }
-}
-
 mapping! {
     /// A zone.
     Zone {
@@ -163,7 +120,7 @@ mapping! {
         /// When to renew; default: when a third of the lifetime is left.
         renew: Option<Renew>,
         /// What to do after an installation.
-        deploy: Option<Deploy>,
+        deploy: Option<At<Deploy>>,
         /// When danesmith makes the backup key the active one by itself; default `manual`: never.
         rotate: Option<At<Rotate>>,
         /// How long this certificate's pins have to be published before their keys are served.
@@ -316,6 +273,16 @@ mapping! {
     }
 }
 
+impl Secret {
+    /// Where it stands.
+    pub(super) fn place(&self) -> Place {
+        match self {
+            Secret::File(at) | Secret::Env(at) | Secret::Credential(at) => at.place.clone(),
+            Secret::Command(at) => at.place.clone(),
+        }
+    }
+}
+
 impl Read for Secret {
     /// Nothing that stands here is ever echoed: not the text, not even an unknown key.
     fn read(node: &Node, path: &str, sink: &mut Sink) -> Option<Self> {
@@ -340,23 +307,6 @@ impl Read for Secret {
             "command" => Secret::Command(At::read(value, &path, sink)?),
             _ => Secret::Credential(At::read(value, &path, sink)?),
         })
-    }
-}
-
-impl Read for Provider {
-    fn read(node: &Node, path: &str, sink: &mut Sink) -> Option<Self> {
-        let kinds = ["rfc2136"];
-        if let Value::Map(map) = &node.value
-            && let [(key, _)] = &map[..]
-            && let Value::Text(kind) = &key.value
-            && !kinds.contains(&kind.as_str())
-        {
-            let message = format!("{} is not a kind of provider", super::problem::quote(kind));
-            sink.say_with(&key.place(path), message, format!("this version knows: {}", kinds.join(", ")));
-            return None;
-        }
-        let (_, value, path) = one_of(node, path, &kinds, sink)?;
-        Rfc2136::read(value, &path, sink).map(Provider::Rfc2136)
     }
 }
 

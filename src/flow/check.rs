@@ -7,10 +7,16 @@ use crate::flow::propagation::{Expected, name, wait};
 use crate::flow::txt;
 use crate::flow::world::World;
 use crate::flow::zone_writer::text;
+use crate::model::desired::Zone;
 use crate::model::document::OwedTxt;
+use crate::model::key::SpkiDigest;
+use crate::model::pin;
 use danesmith_providers::Change;
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::{Name, RData, RecordType};
+use std::time::Duration;
 
+/// Pause between two looks for what was removed.
+const LOOK: Duration = Duration::from_millis(200);
 /// The store's name for what a check owes; no certificate can have it.
 const OWED: &str = "_check";
 
@@ -29,13 +35,17 @@ pub async fn provider(world: &World, zone: &Name, marker: &str) -> Result<Vec<St
     let at = locate(world, &owner, RecordType::TXT).await?;
     seen.push(format!("the zone is `{}`; {}", text(&at.zone), servers(&at)));
 
+    let places = places(world, &at).await?;
     let writer = world.writer(&at.via)?;
-    let pins = name(&format!("_25._tcp._danesmith-check.{}", zone.to_ascii()))?;
-    writer.preflight(&at.zone, &[(at.owner.clone(), RecordType::TXT), (pins, RecordType::TLSA)]).await?;
-    seen.push(format!(
-        "{} takes TXT and TLSA changes with these credentials",
-        writer.provider().await?.describe()
-    ));
+    let targets: Vec<_> = places.iter().map(|(at, rtype)| (at.owner.clone(), *rtype)).collect();
+    writer.preflight(&at.zone, &targets).await?;
+    let types: Vec<String> = places.iter().map(|(_, rtype)| rtype.to_string()).collect();
+    let what = types.join(" and ");
+    seen.push(format!("{} takes {what} changes with these credentials", writer.provider().await?.describe()));
+    if places.len() == 1 {
+        seen.push("it cannot write TLSA: no DANE in this zone".into());
+    }
+    nothing_foreign(world, &places).await?;
 
     let mut document = world.store.document(OWED).await?;
     let owed = OwedTxt {
@@ -46,40 +56,148 @@ pub async fn provider(world: &World, zone: &Name, marker: &str) -> Result<Vec<St
     };
     document.owed.push(owed.clone());
     world.store.put(OWED, &document).await?;
-    let written = write(world, &at, &owed, configured.propagation, configured.txt_ttl).await;
-    let (left, failed) = txt::remove(world, &document.owed).await;
+    let written = write(world, &places, &owed, configured).await;
+    let (left, failed) = remove(world, &document.owed).await;
     document.owed = left;
     world.store.put(OWED, &document).await?;
     seen.push(written?);
     failed.map_or(Ok(()), Err)?;
-    seen.push("removed again; nothing of the check is left".into());
+    gone(world, &places, &owed.value, configured.propagation).await?;
+    seen.push("removed again, and gone from every server; nothing of the check is left".into());
     Ok(seen)
+}
+
+/// The owner names and types that the provider can write.
+async fn places(world: &World, at: &Located) -> Result<Vec<(Located, RecordType)>> {
+    let types = world.writer(&at.via)?.provider().await?.capabilities().types;
+    let mut places = vec![(at.clone(), RecordType::TXT)];
+    if types.contains(&RecordType::TLSA) {
+        let owner = name(&pins(&at.owner.to_ascii()))?;
+        places.push((
+            Located { asked: owner.clone(), owner, aliases: Vec::new(), ..at.clone() },
+            RecordType::TLSA,
+        ));
+    }
+    Ok(places)
+}
+
+fn pins(owner: &str) -> String {
+    format!("_25._tcp.{owner}")
+}
+
+/// What this check writes. The pin comes from the text, so that the noted text is enough to find both again.
+fn values(written: &str) -> [(RecordType, RData); 2] {
+    let no_key = SpkiDigest::of(written.as_bytes());
+    [(RecordType::TXT, txt::value(written)), (RecordType::TLSA, pin::tlsa(no_key))]
+}
+
+fn value_of(written: &str, rtype: RecordType) -> Vec<RData> {
+    values(written).into_iter().filter(|(of, _)| *of == rtype).map(|(_, value)| value).collect()
+}
+
+/// Some tools remove all that stands at a name: where somebody else's values stand, nothing is tried.
+async fn nothing_foreign(world: &World, places: &[(Located, RecordType)]) -> Result<()> {
+    for (at, rtype) in places {
+        let provider = world.writer(&at.via)?.provider().await?;
+        let action = || format!("check zone `{}` at `{}`", text(&at.zone), text(&at.owner));
+        let there = provider.list(&at.zone, &at.owner, *rtype).await.map_err(|e| {
+            let mut error = Error::new(Kind::Remote, action(), e.message);
+            error.hints.extend(e.hint);
+            error
+        })?;
+        if !there.values.is_empty() {
+            let why =
+                format!("{} {rtype} value(s) stand there that this check did not write", there.values.len());
+            return Err(Error::new(Kind::Refused, action(), why)
+                .remains("Nothing was changed.")
+                .hint("look at them, and remove them by hand if they are of no use"));
+        }
+    }
+    Ok(())
 }
 
 async fn write(
     world: &World,
-    at: &Located,
+    places: &[(Located, RecordType)],
     owed: &OwedTxt,
-    patience: std::time::Duration,
-    ttl: u32,
+    configured: &Zone,
 ) -> Result<String> {
-    let value = txt::value(&owed.value);
-    let change = Change {
+    let change = |(at, rtype): &(Located, RecordType)| Change {
         name: at.owner.clone(),
-        rtype: RecordType::TXT,
-        ttl,
-        add: vec![value.clone()],
+        rtype: *rtype,
+        ttl: if *rtype == RecordType::TLSA { configured.tlsa_ttl } else { configured.txt_ttl },
+        add: value_of(&owed.value, *rtype),
         remove: Vec::new(),
     };
-    world.writer(&at.via)?.apply(&at.zone, vec![change]).await?;
+    world.writer(&name(&owed.via)?)?.apply(&name(&owed.zone)?, places.iter().map(change).collect()).await?;
     let began = world.clock.elapsed();
-    wait(world, &[Expected { at, rtype: RecordType::TXT, values: vec![value] }], patience).await?;
+    let expected: Vec<_> = places
+        .iter()
+        .map(|(at, rtype)| Expected { at, rtype: *rtype, values: value_of(&owed.value, *rtype) })
+        .collect();
+    wait(world, &expected, configured.propagation).await?;
     let took = world.clock.elapsed().saturating_sub(began);
+    let records: Vec<_> =
+        places.iter().map(|(at, rtype)| format!("{rtype} at `{}`", text(&at.owner))).collect();
     Ok(format!(
-        "a TXT record was written at `{}` and seen on every server after {:.2} s",
-        text(&at.owner),
+        "{} written, and seen on every server after {:.2} s",
+        records.join(" and "),
         took.as_secs_f64()
     ))
+}
+
+/// Takes back what checks wrote. Returns what could not be removed, with the first failure.
+async fn remove(world: &World, owed: &[OwedTxt]) -> (Vec<OwedTxt>, Option<Error>) {
+    for one in owed {
+        if let Err(e) = remove_pin(world, one).await {
+            return (owed.to_vec(), Some(e));
+        }
+    }
+    txt::remove(world, owed).await
+}
+
+async fn remove_pin(world: &World, owed: &OwedTxt) -> Result<()> {
+    // A zone that has no provider any more: the TXT value's removal says so.
+    let Ok(writer) = world.writer(&name(&owed.via)?) else { return Ok(()) };
+    if !writer.provider().await?.capabilities().types.contains(&RecordType::TLSA) {
+        return Ok(());
+    }
+    let change = Change {
+        name: name(&pins(&owed.owner))?,
+        rtype: RecordType::TLSA,
+        ttl: 0,
+        add: Vec::new(),
+        remove: value_of(&owed.value, RecordType::TLSA),
+    };
+    writer.apply(&name(&owed.zone)?, vec![change]).await.map(|_| ())
+}
+
+/// Waits until no server answers what was written.
+async fn gone(
+    world: &World,
+    places: &[(Located, RecordType)],
+    written: &str,
+    patience: Duration,
+) -> Result<()> {
+    let until = world.clock.elapsed() + patience;
+    for (at, rtype) in places {
+        let ours = value_of(written, *rtype);
+        for server in &at.servers {
+            while world.reads.ask(server, &at.owner, *rtype).await?.values.iter().any(|v| ours.contains(v)) {
+                if world.clock.elapsed() >= until {
+                    let action = format!("see {rtype} at `{}` go from {}", text(&at.owner), server.name);
+                    let why = format!("it still answers it, {} s after the removal", patience.as_secs());
+                    return Err(Error::new(Kind::Remote, action, why)
+                        .remains(
+                            "The record is harmless: no server has the key, and nobody asks for that name.",
+                        )
+                        .hint("if it stays, remove it by hand"));
+                }
+                world.clock.sleep(LOOK).await;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn left_by_a_killed_check(world: &World) -> Result<Vec<String>> {
@@ -87,7 +205,7 @@ async fn left_by_a_killed_check(world: &World) -> Result<Vec<String>> {
     if document.owed.is_empty() {
         return Ok(Vec::new());
     }
-    let (left, failed) = txt::remove(world, &document.owed).await;
+    let (left, failed) = remove(world, &document.owed).await;
     document.owed = left;
     world.store.put(OWED, &document).await?;
     failed.map_or(Ok(vec!["what an interrupted check left was removed".into()]), Err)

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod apply;
+pub mod authoritative;
 mod challenge;
 pub mod check;
 mod deploy;

@@ -106,16 +106,7 @@ impl World {
 
     /// The configured zone that covers a name: the longest apex on a label boundary.
     pub fn zone_of(&self, name: &Name) -> Option<&Zone> {
-        let mut candidate = name.to_lowercase();
-        loop {
-            if let Some(zone) = self.desired.zones.get(&candidate) {
-                return Some(zone);
-            }
-            if candidate.is_root() {
-                return None;
-            }
-            candidate = candidate.base_name();
-        }
+        self.desired.zone_of(name)
     }
 
     /// The one writer of a configured zone.
@@ -137,17 +128,7 @@ impl World {
             let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
             servers.entry(zone.clone()).or_default().clone()
         };
-        let found = cell.get_or_try_init(|| async {
-            if via.check.is_empty() {
-                return self.reads.name_servers(zone).await;
-            }
-            let mut all = Vec::new();
-            for server in &via.check {
-                all.extend(self.reads.addresses(server).await?);
-            }
-            Ok(all)
-        });
-        found.await.cloned()
+        cell.get_or_try_init(|| servers_of(self.reads.as_ref(), &via.check, zone)).await.cloned()
     }
 
     /// What this and earlier runs remembered.
@@ -159,6 +140,18 @@ impl World {
     pub(super) fn remember(&self, change: impl FnOnce(&mut Memory)) {
         change(&mut self.memory.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// The servers of `check:`; when it is empty, those of the zone's NS sets.
+pub(super) async fn servers_of(reads: &dyn Reads, check: &[String], zone: &Name) -> Result<Vec<Server>> {
+    if check.is_empty() {
+        return reads.name_servers(zone).await;
+    }
+    let mut all = Vec::new();
+    for server in check {
+        all.extend(reads.addresses(server).await?);
+    }
+    Ok(all)
 }
 
 fn missing(what: &str, name: &str) -> Error {

@@ -3,6 +3,10 @@
 pub use crate::model::endpoint::{Endpoint, Protocol};
 use crate::model::key::SpkiDigest;
 use crate::model::policy::Policy;
+pub use crate::model::provider::{
+    AcmeSh, Described, Exec, HttpReq, LegoExec, Lexicon, Provider, Removal, Rfc2136, Setting, Settings,
+    Transport, TsigAlgorithm,
+};
 use crate::secret::SecretRef;
 use hickory_proto::rr::Name;
 use std::collections::BTreeMap;
@@ -20,12 +24,30 @@ pub struct Desired {
     pub validation: Validation,
     /// ACME accounts by name.
     pub accounts: BTreeMap<String, Account>,
+    /// Folder with the administrator's own provider files.
+    pub provider_files: Option<PathBuf>,
     /// DNS providers by name.
     pub providers: BTreeMap<String, Provider>,
     /// Zones by apex (absolute, lower case).
     pub zones: BTreeMap<Name, Zone>,
     /// Certificates by name.
     pub certificates: BTreeMap<String, Certificate>,
+}
+
+impl Desired {
+    /// The configured zone that covers a name: the longest apex on a label boundary.
+    pub fn zone_of(&self, name: &Name) -> Option<&Zone> {
+        let mut candidate = name.to_lowercase();
+        loop {
+            if let Some(zone) = self.zones.get(&candidate) {
+                return Some(zone);
+            }
+            if candidate.is_root() {
+                return None;
+            }
+            candidate = candidate.base_name();
+        }
+    }
 }
 
 /// Who validates DNSSEC.
@@ -66,56 +88,6 @@ pub struct Eab {
     pub kid: String,
     /// The MAC key, base64url as the CA shows it.
     pub hmac_key: SecretRef,
-}
-
-/// A DNS provider; its kind decides the fields.
-#[derive(Debug, Clone)]
-pub enum Provider {
-    /// Dynamic update.
-    Rfc2136(Rfc2136),
-}
-
-/// RFC 2136 with TSIG.
-#[derive(Debug, Clone)]
-pub struct Rfc2136 {
-    /// Address, `address:port`, name or `name:port`; port 53 (853 with DoT) when absent.
-    pub server: String,
-    /// How messages travel.
-    pub transport: Transport,
-    /// PEM trust roots for DoT; none: the system's.
-    pub tls_root: Option<PathBuf>,
-    /// Name that the DoT certificate must carry; none: the host part of `server`.
-    pub tls_name: Option<String>,
-    /// TSIG key name.
-    pub key_name: String,
-    /// `hmac-sha256`, `hmac-sha384` or `hmac-sha512`.
-    pub algorithm: TsigAlgorithm,
-    /// Base64 secret.
-    pub secret: SecretRef,
-    /// Time for one message and its answer.
-    pub timeout: Duration,
-}
-
-/// Transport of dynamic updates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// The default.
-    Tcp,
-    /// Each message in one datagram; unknown outcomes are re-read.
-    Udp,
-    /// DNS over TLS (RFC 7858).
-    Tls,
-}
-
-/// RFC 8945 §6 algorithms that we accept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TsigAlgorithm {
-    /// hmac-sha256
-    HmacSha256,
-    /// hmac-sha384
-    HmacSha384,
-    /// hmac-sha512
-    HmacSha512,
 }
 
 /// One zone of zones.yaml.

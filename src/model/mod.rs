@@ -22,6 +22,7 @@ pub mod pin;
 pub mod plan;
 pub mod policy;
 pub mod private_key;
+pub mod provider;
 pub mod rehearsal;
 pub mod renewal;
 pub mod ripeness;

@@ -23,6 +23,7 @@ fn example() -> Desired {
 fn two_hosts() -> Desired {
     let mut desired = example();
     desired.certificates.retain(|name, _| name == "mx1" || name == "mx2");
+    desired.certificates.get_mut("mx1").unwrap().tlsa.truncate(1);
     desired.certificates.get_mut("mx2").unwrap().keys = Keys::Managed(KeyAlgorithm::P256);
     // Nobody waits long for a late secondary: the next run goes on.
     desired.zones.values_mut().for_each(|zone| zone.propagation = Duration::from_secs(15));
@@ -135,7 +136,7 @@ fn five_hundred_seeds_of_ninety_days_refuse_no_delivery() {
     });
     let [rotations, killed, failed] = [rotations, killed, failed].map(AtomicU64::into_inner);
     println!("{rotations} rotations, {killed} runs killed, {failed} failed");
-    assert!(rotations > 1000 && killed > 5000 && failed > 5000, "{rotations}, {killed}, {failed}");
+    assert!(rotations > 5000 && killed > 5000 && failed > 10_000, "{rotations}, {killed}, {failed}");
 }
 
 #[test]

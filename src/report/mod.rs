@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod metrics;
 pub mod picture;
+pub mod provider;
 pub mod rehearse;
 pub mod status;
 pub mod tlsa;

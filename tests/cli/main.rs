@@ -212,3 +212,48 @@ fn a_result_that_cannot_be_written_is_a_failure() {
     assert!(told.starts_with(expected), "{told}");
     assert_eq!(output.status.code(), Some(74));
 }
+
+#[test]
+fn the_list_of_providers_fits_a_terminal_and_tells_what_each_needs() {
+    let ran = Dir::new().run(&["provider", "list"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
+    let row =
+        |name: &str| ran.stdout.lines().find(|line| line.split(' ').next() == Some(name)).unwrap().to_owned();
+    assert_eq!(row("rfc2136"), "rfc2136        TXT TLSA  batch    live                 server, tsig");
+    assert_eq!(row("linode"), "linode         TXT       record   spec 2024-10-21      token");
+    assert_eq!(row("powerdns"), "powerdns       TXT TLSA  rrset    live 2026-11-23      url, api_key");
+    let rows = ran.stdout.lines().take_while(|line| !line.is_empty());
+    assert_eq!(
+        rows.filter(|line| !line.starts_with(' ')).count(),
+        77,
+        "a head and 76 kinds:\n{}",
+        ran.stdout
+    );
+
+    let (code, document) = Dir::new().json(&["provider", "list"]);
+    let kinds = document["providers"].as_array().unwrap();
+    assert_eq!((code, kinds.len()), (0, 76));
+    let cloudflare = kinds.iter().find(|kind| kind["name"] == "cloudflare").unwrap();
+    assert_eq!(cloudflare["types"], json!(["TXT", "TLSA"]));
+    assert_eq!(cloudflare["needs"], json!(["api_token"]));
+    assert_eq!(cloudflare["evidence"]["level"], "docs");
+    assert_eq!(cloudflare["semantics"], "record");
+}
+
+#[test]
+fn one_provider_is_shown_with_lines_to_copy() {
+    let ran = Dir::new().run(&["provider", "show", "powerdns"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
+    let copied = ran.stdout.split("in zones.yaml\n").nth(1).unwrap();
+    let lines =
+        "  providers:\n    mine:\n      powerdns:\n        url: …\n        api_key: {env: PDNS_API_KEY}\n";
+    assert_eq!(copied, lines);
+    let ran = Dir::new().run(&["provider", "show", "linode"]);
+    assert!(ran.stdout.contains("TXT only: no TLSA, no DANE"), "{}", ran.stdout);
+    let ran = Dir::new().run(&["provider", "show", "nobody"]);
+    let expected = "error: could not show provider `nobody`: no kind has this name\n\
+                    \x20 hint: `danesmith provider list` shows them all\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (64, expected));
+}

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod accepted;
+mod administrator;
 mod deploy;
 mod hostile;
 mod mistakes;
+mod providers;
 mod rotation;
 mod values;
 

@@ -86,7 +86,7 @@ fn a_wrong_type_says_what_stands_there() {
     small_with(
         "certificates:",
         "certificates: 7\nx:",
-        "11:15: certificates: must be a mapping, not a number\n12:1: x: unknown field\n  hint: known here: version, state, resolvers, validate, trust_anchor, accounts, providers, zones, certificates, rotation",
+        "11:15: certificates: must be a mapping, not a number\n12:1: x: unknown field\n  hint: known here: version, state, resolvers, validate, trust_anchor, accounts, provider_files, providers, zones, certificates, rotation",
     );
 }
 
@@ -137,7 +137,7 @@ fn syntax_errors_say_where() {
     bad(&format!("{SMALL}---\nversion: 1\n"), "17:1: a second document begins; zones.yaml is one");
     bad(
         "- a\n",
-        "1:1: must be a mapping of version, state, resolvers, validate, trust_anchor, accounts, providers, zones, certificates, rotation, not a list",
+        "1:1: must be a mapping of version, state, resolvers, validate, trust_anchor, accounts, provider_files, providers, zones, certificates, rotation, not a list",
     );
     bad("version: 1\0\n", "1:1: a zero byte stands in this file: it is not text");
     small_with("keys: managed", "keys: *unknown", "14:11: is not YAML: alias references unknown anchor");
@@ -197,20 +197,6 @@ fn weak_tsig_algorithms_are_refused() {
         "hmac-sha256",
         "sha256",
         "8:34: providers.home.rfc2136.tsig.algorithm: `sha256`: must be hmac-sha256, hmac-sha384 or hmac-sha512",
-    );
-}
-
-#[test]
-fn an_unknown_kind_of_provider_names_the_known_ones() {
-    small_with(
-        "    rfc2136:",
-        "    desec:",
-        "6:5: providers.home: `desec` is not a kind of provider\n  hint: this version knows: rfc2136",
-    );
-    small_with(
-        "    rfc2136:",
-        "    rfc2136: {}\n    desec:",
-        "6:5: providers.home: must be exactly one of {rfc2136: …}",
     );
 }
 

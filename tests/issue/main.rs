@@ -15,6 +15,7 @@ mod first;
 mod foreign;
 mod names;
 mod propagation;
+mod providers;
 mod site;
 mod verify;
 mod zones;

@@ -16,7 +16,7 @@ const PROOF: [&str; 3] = [
 
 /// The steps of the rehearsed rotation: what it went through, and what it changed.
 fn rehearsed(post: &Post) -> (Vec<String>, Vec<String>) {
-    let desired = config::load_alone(&post.lab.dir().join("zones.yaml")).unwrap();
+    let desired = config::load_alone(&post.lab.dir().join("zones.yaml"), None).unwrap();
     let document: Document = serde_json::from_value(post.document()).unwrap();
     let live = fs::read_link(post.lab.dir().join("state/certificates/mx/live")).unwrap();
     let live = live.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 pub const BIND: &str = "127.0.0.11";
 /// Knot, primary and signer of `knot.test`, secondary of the others.
 pub const KNOT: &str = "127.0.0.12";
+/// PowerDNS, the only server of `pdns.test`, which it signs.
+pub const PDNS: &str = "127.0.0.15";
 /// unbound, validating.
 pub const UNBOUND: &str = "127.0.0.53";
 /// What every zones.yaml in a world's folder says about resolving: the world has a root of its own.
@@ -49,6 +51,8 @@ pub struct Options {
     pub eab_required: bool,
     /// Are there mail servers and senders (see [`mail`])?
     pub mail: bool,
+    /// Is there a PowerDNS ([`PDNS`]) with the zone `pdns.test`?
+    pub pdns: bool,
     /// pebble's environment: `PEBBLE_VA_NOSLEEP`, `PEBBLE_VA_SLEEPTIME`, `PEBBLE_WFE_NONCEREJECT` (percent, default 5),
     /// `PEBBLE_AUTHZREUSE` (percent, default 50), `PEBBLE_VA_ALWAYS_VALID`, …
     pub pebble: Vec<(String, String)>,
@@ -64,6 +68,7 @@ impl Default for Options {
             retry_after: (1, 1),
             eab_required: false,
             mail: false,
+            pdns: false,
             pebble: Vec::new(),
         }
         .pebble("PEBBLE_VA_NOSLEEP", "1")
@@ -372,6 +377,9 @@ fn hold(dir: &Path, options: &Options) -> Command {
     }
     if options.mail {
         command.env("LAB_MAIL", "1");
+    }
+    if options.pdns {
+        command.env("LAB_PDNS", "1");
     }
     command.envs(options.pebble.iter().cloned());
     command

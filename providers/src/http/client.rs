@@ -32,21 +32,41 @@ impl Hosts {
 
     /// Why a URL must not be asked.
     pub(super) fn check(&self, url: &Url) -> Result<(), String> {
-        let shown = url.origin().ascii_serialization();
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback(url) || self.allow_http => {}
-            "http" => return Err(format!("{shown} is not encrypted; only this host may be asked by http")),
-            scheme => return Err(format!("{scheme} is not http(s)")),
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(format!("the URL of {shown} carries a user name or password"));
-        }
+        let shown = may_carry_secrets(url, self.allow_http)?;
         if !self.origins.contains(&shown) {
             return Err(format!("{shown} is none of the hosts that this provider is configured for"));
         }
         Ok(())
     }
+}
+
+/// Whether secrets may be sent to this address.
+///
+/// # Errors
+/// Why not, without what may be a password in it: no URL, not encrypted on the way to another host (unless
+/// `allow_http`), or with a user name, a password or a query.
+pub fn check_address(text: &str, allow_http: bool) -> Result<(), String> {
+    let url = Url::parse(text).map_err(|_| "is no URL".to_owned())?;
+    let shown = may_carry_secrets(&url, allow_http)?;
+    if url.query().is_some() {
+        return Err(format!("the URL of {shown} carries a query"));
+    }
+    Ok(())
+}
+
+/// The origin of a URL, or why it must not be asked.
+fn may_carry_secrets(url: &Url, allow_http: bool) -> Result<String, String> {
+    let shown = url.origin().ascii_serialization();
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(url) || allow_http => {}
+        "http" => return Err(format!("{shown} is not encrypted; only this host may be asked by http")),
+        scheme => return Err(format!("{scheme} is not http(s)")),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("the URL of {shown} carries a user name or password"));
+    }
+    Ok(shown)
 }
 
 /// One request, ready to go.

@@ -22,6 +22,7 @@ mod totp;
 mod value;
 mod yaml;
 
+pub use client::check_address;
 pub use options::{Options, Setting};
 pub use spec::{Evidence, Field, Level, Semantics, Spec, TtlRules};
 pub use yaml::{At, Problem};

@@ -1,12 +1,12 @@
 //! The describing part of a file: its name, its evidence, what the configuration gives, TTLs and rates.
 
 use super::fields::Reading;
-use super::spec::{Evidence, Field, Level, Rate, TtlRules};
+use super::spec::{Evidence, Field, Level, Rate, Spec, TtlRules};
 use super::yaml::{Node, Yaml};
 use std::time::Duration;
 
 /// Kinds of provider that are built in; a file must not take their names.
-const TAKEN: &[&str] = &["rfc2136", "exec"];
+const TAKEN: &[&str] = &["rfc2136", "exec", "lexicon", "httpreq"];
 
 pub(super) fn name(node: &Node, reading: &mut Reading<'_>) -> Option<String> {
     let name = reading.text(node)?;
@@ -50,6 +50,9 @@ pub(super) fn fields(node: &Node, reading: &mut Reading<'_>) -> Vec<Field> {
     let mut fields = Vec::new();
     for (key, node) in members {
         let what = format!("the field `{}`", key.name);
+        if Spec::OPTIONS.iter().any(|(name, _)| *name == key.name) {
+            reading.say(key.at, format!("{what} would hide an option that every file has"));
+        }
         let open = reading.fields(node, &what, &["secret", "env", "default", "optional", "doc"]);
         let secret = reading.flag(open.get("secret"));
         let default = open.get("default").and_then(|node| reading.text(node));

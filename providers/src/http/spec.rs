@@ -47,6 +47,13 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Options that zones.yaml takes beside the fields of any file, which must not have their names.
+    pub const OPTIONS: [(&'static str, &'static str); 3] = [
+        ("root", "PEM file with the trust roots of the host's certificate; default: the system's."),
+        ("allow_http", "Secrets may travel unencrypted, to other hosts than this one."),
+        ("timeout", "Time for one request, such as `30s` (default)."),
+    ];
+
     /// Reads a file's text. `file` names it in problems.
     ///
     /// # Errors
@@ -121,7 +128,7 @@ pub struct Field {
 
 impl TtlRules {
     /// The TTL to ask for instead of `wanted` in a zone whose smallest is `least`, seconds.
-    pub(super) fn nearest(&self, wanted: u32, least: u32) -> u32 {
+    pub fn nearest(&self, wanted: u32, least: u32) -> u32 {
         let bounded = wanted.max(least).min(self.max);
         let next = self.allowed.iter().find(|allowed| **allowed >= bounded);
         *next.or(self.allowed.last()).unwrap_or(&bounded)
