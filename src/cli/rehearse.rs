@@ -3,7 +3,6 @@
 use super::ui::Ui;
 use super::{Finish, Global, wiring};
 use crate::atomic;
-use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::model::desired::Desired;
 use crate::model::rehearsal::Rehearsal;
@@ -61,7 +60,7 @@ pub(super) fn run(global: &Global, args: &Args, ui: &Ui) -> Result<Finish> {
 
 fn rehearsed(global: &Global, args: &Args) -> Result<Finish> {
     let options = options(args)?;
-    let (desired, source) = zones(global)?;
+    let (desired, source) = wiring::rehearsed(global)?;
     if let Some(name) = &options.rotate {
         wiring::choose(&desired, std::slice::from_ref(name))?;
     }
@@ -94,16 +93,6 @@ fn standing(desired: &Desired) -> Result<State> {
         state.insert(name.clone(), Standing { document, live });
     }
     Ok(state)
-}
-
-/// The administrator's zones.yaml; where there is none, the one that `init` writes.
-fn zones(global: &Global) -> Result<(Desired, String)> {
-    let path = &global.config;
-    if !path.exists() && path.as_os_str() == "zones.yaml" {
-        let built_in = config::template().map_err(config::problems_to_error)?;
-        return Ok((wiring::as_tested(built_in), "the built-in zones.example.yaml".into()));
-    }
-    Ok((wiring::load_alone(global)?, path.display().to_string()))
 }
 
 fn options(args: &Args) -> Result<Options> {

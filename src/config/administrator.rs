@@ -45,7 +45,7 @@ pub(super) fn check(
     let added: Vec<At<String>> =
         zones.accounts.iter().flat_map(|map| map.0.iter().map(|(name, _)| name.clone())).collect();
     let own = foundation::check(Written { accounts: zones.accounts, ..Written::default() }, folder, sink);
-    let mut problems = sink.beside(&file.display().to_string());
+    let mut problems = Sink::new(&file.display().to_string()).with(sink.files());
     let foundation = read(file, &mut problems);
     sink.elsewhere(problems.finish());
     let mut foundation = foundation?;

@@ -1,7 +1,7 @@
 //! Keys of a certificate: files that must be readable, CSRs that must be for the same names, digests that must be ones.
 //! Private key files are not looked at: `plan` runs where they are not.
 
-use super::problem::{Place, Sink, quote};
+use super::problem::{Files, Place, Sink, quote};
 use super::read::At;
 use super::resolve::{Context, file_path};
 use super::spec;
@@ -119,7 +119,7 @@ fn refuse_the_same_file(
 /// A CSR file that is readable and for exactly these names.
 fn csr(file: &At<String>, names: &[String], context: &Context<'_>, sink: &mut Sink) -> Option<PathBuf> {
     let path = readable(file, context.folder, sink)?;
-    if sink.leaves_files_alone() {
+    if sink.files() == Files::Unread {
         return Some(path);
     }
     let found = match (context.csr_names)(&path) {
@@ -161,7 +161,7 @@ fn difference(file: &str, wanted: &BTreeSet<String>, found: &BTreeSet<String>) -
 /// A path whose first byte can be read.
 pub(super) fn readable(file: &At<String>, folder: &Path, sink: &mut Sink) -> Option<PathBuf> {
     let path = file_path(&file.value, folder);
-    if sink.leaves_files_alone() {
+    if sink.files() == Files::Unread {
         return Some(path);
     }
     match first_byte(&path) {

@@ -25,7 +25,7 @@ pub use problem::{Problem, problems_to_error};
 pub use schema::schema;
 
 use crate::model::desired::Desired;
-use problem::{Sink, unreadable};
+use problem::{Files, Sink, unreadable};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -55,42 +55,35 @@ pub fn load_below(
     administrator: Option<&Path>,
     csr_names: &CsrNames<'_>,
 ) -> Result<Desired, Vec<Problem>> {
-    let file = path.display().to_string();
-    let text = read_text(path, &file).map_err(|problem| vec![problem])?;
-    checked(&text, path, administrator, csr_names, Sink::new(&file))
+    let text = read_text(path, &path.display().to_string()).map_err(|problem| vec![problem])?;
+    checked(&text, path, administrator, Files::Needed, csr_names)
 }
 
-/// [`load_below`] where the files that zones.yaml names need not be there: nothing is opened but the configuration itself.
+/// The same where the files that zones.yaml names need not be there: CSRs, public keys and trust roots are not looked at.
 ///
 /// # Errors
 /// Every problem of both files, those of zones.yaml first.
 pub fn load_alone(path: &Path, administrator: Option<&Path>) -> Result<Desired, Vec<Problem>> {
-    let file = path.display().to_string();
-    let text = read_text(path, &file).map_err(|problem| vec![problem])?;
-    checked(&text, path, administrator, &no_names, Sink::without_files(&file))
+    let text = read_text(path, &path.display().to_string()).map_err(|problem| vec![problem])?;
+    checked(&text, path, administrator, Files::Unread, &|_| Ok(Vec::new()))
 }
 
-/// What `danesmith init` writes, read as if it stood in the present folder; the files that it names need not be there.
+/// What `danesmith init` writes, as if it stood in the present folder; the files that it names need not be there.
 ///
 /// # Errors
 /// None, as long as the template is without fault.
 pub fn template() -> Result<Desired, Vec<Problem>> {
-    let file = "zones.yaml";
-    checked(TEMPLATE, Path::new(file), None, &no_names, Sink::without_files(file))
-}
-
-/// Where no file is opened, no CSR is read.
-fn no_names(_: &Path) -> Result<Vec<String>, String> {
-    Ok(Vec::new())
+    checked(TEMPLATE, Path::new("zones.yaml"), None, Files::Unread, &|_| Ok(Vec::new()))
 }
 
 fn checked(
     text: &str,
     path: &Path,
     administrator: Option<&Path>,
+    files: Files,
     csr_names: &CsrNames<'_>,
-    mut sink: Sink,
 ) -> Result<Desired, Vec<Problem>> {
+    let mut sink = Sink::new(&path.display().to_string()).with(files);
     let root = tree::parse(text, &mut sink);
     let spec = root.and_then(|root| read_root::<spec::Zones>(&root, &mut sink));
     let desired = spec.filter(|spec| is_ours(&spec.version, &mut sink)).and_then(|spec| {

@@ -65,36 +65,39 @@ pub(super) struct Place {
 /// Nobody reads more at once; it also bounds the work of finding near names. Our choice.
 const MOST: usize = 100;
 
+/// Whether CSRs, public keys and trust roots that a configuration names must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Files {
+    /// They must be readable.
+    Needed,
+    /// They are not looked at: a rehearsal does without.
+    Unread,
+}
+
 /// Collects problems, so that one run reports them all.
 #[derive(Debug)]
 pub(super) struct Sink {
     file: String,
     problems: Vec<Problem>,
+    files: Files,
     /// Paths that misspelt fields were meant to be.
     meant: BTreeSet<String>,
-    /// The files that are named need not be there, and are not opened: for a rehearsal.
-    alone: bool,
 }
 
 impl Sink {
     /// An empty sink for one file.
     pub(super) fn new(file: &str) -> Self {
-        Sink { file: file.to_owned(), problems: Vec::new(), meant: BTreeSet::new(), alone: false }
+        Sink { file: file.to_owned(), problems: Vec::new(), files: Files::Needed, meant: BTreeSet::new() }
     }
 
-    /// For a rehearsal: what files are named is neither opened nor missed.
-    pub(super) fn without_files(file: &str) -> Self {
-        Sink { alone: true, ..Sink::new(file) }
+    /// The same; says whether files that it names are to be there.
+    pub(super) fn with(self, files: Files) -> Self {
+        Sink { files, ..self }
     }
 
-    /// An empty sink for another file, which is read in the same way.
-    pub(super) fn beside(&self, file: &str) -> Self {
-        Sink { alone: self.alone, ..Sink::new(file) }
-    }
-
-    /// Whether the files that are named are not to be opened.
-    pub(super) fn leaves_files_alone(&self) -> bool {
-        self.alone
+    /// Whether files that it names are to be there.
+    pub(super) fn files(&self) -> Files {
+        self.files
     }
 
     /// Records a problem.

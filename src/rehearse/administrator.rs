@@ -76,7 +76,7 @@ pub(super) fn erratic(desired: &Desired, seed: u64, (start, end): (Moment, Momen
                 1 => Wish::Emergency { switch_now: false },
                 _ => Wish::Rotate,
             };
-            acts.push((at, Act::Ask { certificate: name(), wish, wait: dice.once_in(4) }));
+            acts.push((at, Act::Ask { certificate: name(), wish, wait: dice.once_in(6) }));
             at += dice.one_of(20 * MINUTE, &[HOUR, 3 * HOUR, DAY, 4 * DAY, 9 * DAY]) + dice.from(0, HOUR);
         }
         for owner in &certificate.tlsa {

@@ -49,7 +49,7 @@ pub struct Options {
 }
 
 /// With faults, somebody who has seen a run with `--wait` look again so often presses Ctrl-C.
-const GIVES_UP: u64 = 400;
+const GIVES_UP: u64 = 150;
 /// The second server of every host takes new files so often.
 const LATE: Moment = 4 * HOUR;
 
@@ -402,6 +402,6 @@ fn due(report: &Report) -> Option<Timestamp> {
 /// How late the second servers are, by seed.
 fn late_of(seed: u64) -> (Moment, Moment) {
     let mut dice = Dice::new(seed, "late");
-    let every = dice.one_of(HOUR, &[5 * MINUTE, 6 * HOUR, 30 * HOUR]);
+    let every = dice.one_of(HOUR, &[5 * MINUTE, 10 * MINUTE, 30 * MINUTE, 6 * HOUR, 30 * HOUR]);
     (every, dice.from(0, every))
 }

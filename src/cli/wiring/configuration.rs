@@ -24,19 +24,22 @@ pub(in crate::cli) fn load(global: &Global) -> Result<Arc<Desired>> {
     Ok(Arc::new(as_tested(desired)))
 }
 
-/// zones.yaml for a rehearsal: the files that it names need not be there.
-pub(in crate::cli) fn load_alone(global: &Global) -> Result<Desired> {
-    let mut desired =
-        config::load_alone(&global.config, global.providers.as_deref()).map_err(config::problems_to_error)?;
-    if let Some(state) = &global.state {
-        desired.state = state.clone();
+/// What `rehearse` takes: the administrator's zones.yaml, where there is none the one that `init` writes. The files that
+/// it names need not be there. The text says where it came from.
+pub(in crate::cli) fn rehearsed(global: &Global) -> Result<(Desired, String)> {
+    let path = &global.config;
+    if !path.exists() && path.as_os_str() == "zones.yaml" {
+        let built_in = config::template().map_err(config::problems_to_error)?;
+        return Ok((as_tested(built_in), "the built-in zones.example.yaml".into()));
     }
-    Ok(as_tested(desired))
+    let own = config::load_alone(path, global.providers.as_deref()).map_err(config::problems_to_error)?;
+    let state = global.state.clone().unwrap_or(own.state.clone());
+    Ok((as_tested(Desired { state, ..own }), path.display().to_string()))
 }
 
-/// What zones.yaml says, without the rules that a test takes away.
+/// What zones.yaml says, without the rule that a test takes away.
 #[cfg_attr(not(debug_assertions), expect(unused_mut, reason = "there is nothing to take away"))]
-pub(in crate::cli) fn as_tested(mut desired: Desired) -> Desired {
+fn as_tested(mut desired: Desired) -> Desired {
     #[cfg(debug_assertions)]
     without_waiting(&mut desired);
     desired

@@ -5,8 +5,9 @@ mod hosts;
 mod opener;
 mod rfc2136;
 
-pub(super) use configuration::{account, as_tested, catalog, choose, load, load_alone};
+pub(super) use configuration::{account, catalog, choose, load, rehearsed};
 pub(super) use hosts::plugin;
+pub(super) use opener::MAX_FILE;
 
 use crate::acme::Client;
 use crate::clock::{Clock, SystemClock};
@@ -21,7 +22,6 @@ use crate::model::desired::{Account, Desired, Validation as WantedValidation};
 use crate::store::Store;
 use crate::store::directory::Directory;
 use crate::verify::{Prober, ProberConfig};
-pub(super) use opener::MAX_FILE;
 use opener::{Opener, root};
 use std::net::SocketAddr;
 use std::path::Path;
