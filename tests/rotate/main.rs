@@ -15,6 +15,7 @@ mod phases;
 mod post;
 mod refusals;
 mod rehearsed;
+mod restored;
 mod schedule;
 mod sweep;
 mod twenty;

@@ -5,6 +5,7 @@ mod beside;
 mod certificate;
 mod pins;
 mod refusals;
+mod reload;
 mod rotation;
 
 pub use beside::Sibling;
@@ -306,10 +307,15 @@ pub fn plan(
     if !durable.owed.is_empty() {
         return Step::CleanUp;
     }
-    if let Some(generation) = durable.reload_owed {
-        return Step::Reload(generation);
-    }
+    let held = match durable.reload_owed.map(|owed| reload::reload(wanted, durable, owed, observed, now)) {
+        Some(reload::Reload::Step(step)) => return step,
+        Some(reload::Reload::Held(step)) => Some(step),
+        None => None,
+    };
     if let Some(step) = pins::publish(wanted, durable, observed, now) {
+        return step;
+    }
+    if let Some(step) = held {
         return step;
     }
     if let Some(step) = rotation::rotation(wanted, durable, observed, now) {

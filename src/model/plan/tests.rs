@@ -246,7 +246,8 @@ fn failures_are_retried_ever_more_rarely() {
 #[test]
 fn the_reload_command_runs_before_pins_are_published() {
     let durable = Document { reload_owed: Some(3), ..installed() };
-    assert_eq!(step(&wanted(), &durable, &Observed::default()), Step::Reload(3));
+    assert_eq!(step(&wanted(), &durable, &Observed::default()), Step::ObservePins);
+    assert_eq!(step(&wanted(), &durable, &seeing(&[])), Step::Reload(3));
 }
 
 #[test]
