@@ -2,7 +2,7 @@
 
 use crate::Atomicity;
 use crate::catalog::Catalog;
-use crate::http::{Semantics, Spec};
+use crate::http::{Semantics, Spec, TtlRules};
 use hickory_proto::rr::RecordType;
 
 /// One kind.
@@ -25,8 +25,10 @@ pub struct Kind {
     pub date: Option<String>,
     /// Against what.
     pub against: Option<String>,
-    /// Smallest and largest TTL in seconds, where known.
+    /// Smallest and largest TTL in seconds, where it has limits of its own.
     pub ttl: Option<(u32, u32)>,
+    /// What else there is to know about TTLs.
+    pub about_ttl: Option<String>,
     /// Its fields in `zones.yaml`.
     pub fields: Vec<Setting>,
     /// What a user must know.
@@ -203,6 +205,7 @@ fn built_in(kind: &BuiltIn) -> Kind {
         date: None,
         against: Some(kind.against.to_owned()),
         ttl: None,
+        about_ttl: None,
         fields: kind.fields.iter().map(field).collect(),
         note: Some(kind.note.to_owned()),
         docs: None,
@@ -240,10 +243,28 @@ fn described(spec: &Spec) -> Kind {
         evidence: spec.evidence.level.word(),
         date: spec.evidence.date.clone(),
         against: spec.evidence.against.clone(),
-        ttl: Some((spec.ttl.min, spec.ttl.max)),
+        ttl: limits(&spec.ttl),
+        about_ttl: about(&spec.ttl),
         fields: spec.fields.iter().map(field).chain(options).collect(),
         note: spec.note.clone(),
         docs: spec.docs.clone(),
         file: Some(spec.file.clone()),
     }
+}
+
+/// None where anything goes (RFC 2181 §8).
+fn limits(rules: &TtlRules) -> Option<(u32, u32)> {
+    let (none, limits) = (TtlRules::default(), (rules.min, rules.max));
+    (limits != (none.min, none.max)).then_some(limits)
+}
+
+fn about(rules: &TtlRules) -> Option<String> {
+    if rules.per_zone {
+        return Some("records have none of their own: that of the zone rules".to_owned());
+    }
+    if rules.min_depends_on_zone() {
+        return Some("the smallest is the zone's own".to_owned());
+    }
+    let allowed: Vec<String> = rules.allowed.iter().map(u32::to_string).collect();
+    (!allowed.is_empty()).then(|| format!("only {}", allowed.join(", ")))
 }

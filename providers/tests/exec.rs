@@ -16,6 +16,8 @@ mod manual;
 mod plugins;
 #[path = "exec/powerdns.rs"]
 mod powerdns;
+#[path = "exec/python.rs"]
+mod python;
 mod support;
 #[path = "exec/together.rs"]
 mod together;

@@ -51,7 +51,7 @@ pub async fn provider(world: &World, zone: &Name, marker: &str) -> Result<Vec<St
     let owed = OwedTxt {
         zone: at.zone.to_ascii(),
         owner: at.owner.to_ascii(),
-        value: format!("danesmith-check {marker}"),
+        value: format!("danesmith-check-{marker}"),
         via: at.via.to_ascii(),
     };
     document.owed.push(owed.clone());

@@ -46,15 +46,15 @@ pub fn show(kind: &Kind) -> Output {
     let types = types(kind);
     line(
         "types",
-        if kind.writes_tlsa() || types == "(asks)" { &types } else { "TXT only: no TLSA, no DANE" },
+        if kind.writes_tlsa() || types == "(tells)" { &types } else { "TXT only: no TLSA, no DANE" },
     );
     line("changes", how(kind.changes));
     if let Some(atomicity) = kind.atomicity {
         line("atomic", takes_effect(atomicity));
     }
-    if let Some((min, max)) = kind.ttl {
-        line("ttl", &format!("{min} to {max} seconds"));
-    }
+    let limits = kind.ttl.map(|(min, max)| format!("{min} to {max} seconds"));
+    let ttl: Vec<&str> = limits.as_deref().into_iter().chain(kind.about_ttl.as_deref()).collect();
+    line("ttl", &ttl.join("; "));
     let against = kind.against.as_deref().map(|what| format!(" ({what})")).unwrap_or_default();
     line("evidence", &(evidence(kind) + &against));
     line("note", kind.note.as_deref().unwrap_or_default());
@@ -100,7 +100,7 @@ fn word(outcome: Outcome) -> &'static str {
 
 fn types(kind: &Kind) -> String {
     let words: Vec<String> = kind.types.iter().map(ToString::to_string).collect();
-    if words.is_empty() { "(asks)".to_owned() } else { words.join(" ") }
+    if words.is_empty() { "(tells)".to_owned() } else { words.join(" ") }
 }
 
 fn evidence(kind: &Kind) -> String {
@@ -180,6 +180,7 @@ fn kind_json(kind: &Kind) -> Value {
         "evidence": {"level": kind.evidence, "date": kind.date, "against": kind.against},
         "ttl_seconds": kind.ttl.map(|(min, max)| json!({"min": min, "max": max})),
         "needs": kind.fields.iter().filter(|f| f.required).map(|f| f.name.as_str()).collect::<Vec<_>>(),
+        "about_ttl": kind.about_ttl,
         "fields": kind.fields.iter().map(field).collect::<Vec<_>>(),
         "note": kind.note,
         "docs": kind.docs,

@@ -252,8 +252,28 @@ fn one_provider_is_shown_with_lines_to_copy() {
     assert_eq!(copied, lines);
     let ran = Dir::new().run(&["provider", "show", "linode"]);
     assert!(ran.stdout.contains("TXT only: no TLSA, no DANE"), "{}", ran.stdout);
+    let ran = Dir::new().run(&["provider", "show", "desec"]);
+    assert!(ran.stdout.contains("ttl       the smallest is the zone's own\n"), "{}", ran.stdout);
     let ran = Dir::new().run(&["provider", "show", "nobody"]);
     let expected = "error: could not show provider `nobody`: no kind has this name\n\
                     \x20 hint: `danesmith provider list` shows them all\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (64, expected));
+}
+
+#[test]
+fn the_readme_counts_providers_as_the_program_does() {
+    use danesmith_providers::{catalog::Catalog, kinds};
+    let all = kinds::all(&Catalog::builtin().unwrap());
+    let hosts = all.iter().filter(|kind| kind.file.is_some());
+    let (count, tlsa) = (hosts.clone().count(), hosts.filter(|kind| kind.writes_tlsa()).count());
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    assert!(
+        readme.contains(&format!("the HTTP interfaces of {count} DNS hosts, {tlsa} of them with TLSA")),
+        "{count}, {tlsa}"
+    );
+    assert!(readme.contains(&format!("TLSA wants `rfc2136`, one of the {tlsa}, ")));
+    // made by the catalog's own test
+    let reached = std::fs::read_to_string(folder.join("providers/README.md")).unwrap();
+    assert!(reached.contains("danesmith reaches about 220.") && readme.contains("about 220 services"));
 }

@@ -227,3 +227,22 @@ fn what_the_list_says_of_built_in_kinds_is_what_the_reader_takes() {
         assert_eq!(required, needs, "{}", kind.name);
     }
 }
+
+#[test]
+fn the_providers_of_every_page_load_as_they_stand() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut blocks = 0;
+    for page in ["README.md", "providers/README.md", "providers/PLUGINS.md"] {
+        let text = std::fs::read_to_string(folder.join(page)).unwrap();
+        for block in text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+            if block.starts_with("providers:\n") {
+                let loaded = with_files(&format!("version: 1\n{block}")).load();
+                let desired =
+                    loaded.unwrap_or_else(|problems| panic!("{page}: {}\n{block}", shown(&problems)));
+                assert!(!desired.providers.is_empty());
+                blocks += 1;
+            }
+        }
+    }
+    assert_eq!(blocks, 4);
+}

@@ -1,24 +1,26 @@
-//! The other ways to write: PowerDNS' HTTP interface, an exec plugin, an adapter. Certificate and TLSA through each that
-//! can, from the same zones.yaml to the same end.
+//! The other ways to write: PowerDNS' HTTP interface and an exec plugin. Certificate and TLSA through both, from the same
+//! zones.yaml to the same end; what `provider check` does; what others may write into zones.yaml.
 
 use crate::first::quick;
 use crate::site::Site;
-use crate::support::{BIND, KNOT, Lab, Options, PDNS};
+use crate::support::{BIND, Daemon, KNOT, Lab, Options, PDNS, eventually};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 /// The name that an administrator would give it in a file, with the lab's address.
 const POWERDNS: &str = "home: {powerdns: {url: 'http://127.0.0.15:8081', api_key: {file: pdns.secret}}}";
-const PDNS_ZONE: &str = "pdns.test: {provider: home, propagation: 15s, ttl: {txt: 5, tlsa: 7}}";
+pub(crate) const PDNS_ZONE: &str = "pdns.test: {provider: home, propagation: 15s, ttl: {txt: 5, tlsa: 7}}";
 const ZONE: &str = "example.test: {provider: home, propagation: 15s, ttl: {txt: 5, tlsa: 7}}";
 
-fn with_pdns() -> Options {
+pub(crate) fn with_pdns() -> Options {
     Options { pdns: true, extra_zones: 0, ..quick() }
 }
 
 /// The keys that are pinned, as the state directory has them.
-fn keys(site: &Site) -> Vec<String> {
+pub(crate) fn keys(site: &Site) -> Vec<String> {
     let folder = site.lab.dir().join("state/certificates/mx/keys");
     let name = |e: std::io::Result<fs::DirEntry>| e.unwrap().file_name().to_string_lossy().into_owned();
     let mut keys: Vec<String> =
@@ -27,7 +29,7 @@ fn keys(site: &Site) -> Vec<String> {
     keys
 }
 
-fn executable(path: &Path, text: &str) {
+pub(crate) fn executable(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
@@ -180,11 +182,11 @@ fn a_plugin_is_checked_against_the_whole_contract_without_a_configuration() {
     assert!(findings.iter().all(|f| f["outcome"] == "ok"), "{:#}", run.json);
     assert!(site.lab.read("bind/update.log").contains("TLSA"), "the check wrote");
 
-    // One that says that it removed and does not.
+    // One that says that it added and does not.
     let path = site.lab.dir().join("nsupdate.py");
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains("update delete"));
-    executable(&path, &text.replace("update delete", "prereq yxdomain example.test ; "));
+    assert!(text.contains("update add"));
+    executable(&path, &text.replace("update add", "prereq yxdomain example.test. ; "));
     let run = site.run(&check).ends(69).says(&["checks failed"]);
     assert!(
         run.json["findings"].as_array().unwrap().iter().any(|f| f["outcome"] == "FAILED"),
@@ -204,63 +206,96 @@ fn a_plugin_is_checked_against_the_whole_contract_without_a_configuration() {
     .says(&["names no place"]);
 }
 
-/// acme.sh cannot be had from a package here: this keeps its calling convention (its arguments are a command, its helpers
-/// are there), and its script removes the whole TXT RRset, as acme.sh's own dns_nsupdate does.
-const STAND_IN: &str = r#"#!/bin/sh
-_info() { printf '%s\n' "$1"; }
-_err() { printf '%s\n' "$1" >&2; return 1; }
-_saveaccountconf_mutable() { echo "saved" >>CALLS; }
-_readaccountconf_mutable() { :; }
-"$@"
-"#;
-const SCRIPT: &str = r#"#!/usr/bin/env sh
-dns_standin_add() {
-    echo "add $1" >>CALLS
-    _saveaccountconf_mutable STANDIN_KEY "$STANDIN_KEY"
-    _standin "update add $1. 5 IN TXT \"$2\""
+/// What providers/README.md says about a host of one's own, followed.
+#[test]
+fn a_file_in_a_folder_of_ones_own_adds_a_host_that_a_check_proves() {
+    let mut site = Site::new(Lab::start(with_pdns()));
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("providers/catalog/powerdns.yaml");
+    let text = fs::read_to_string(built_in).unwrap().replace("name: powerdns\n", "name: myhost\n");
+    let files = site.lab.dir().join("files");
+    fs::create_dir(&files).unwrap();
+    fs::set_permissions(&files, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(files.join("myhost.yaml"), text.replace("list:\n", "lst:\n")).unwrap();
+    site.providers = POWERDNS.replace("powerdns:", "myhost:");
+    site.configure(&[PDNS_ZONE], &["www: {names: [pdns.test], keys: managed}"]);
+    let path = site.lab.dir().join("zones.yaml");
+    let zones = fs::read_to_string(&path).unwrap();
+    fs::write(&path, zones.replace("providers:\n", "provider_files: ./files\nproviders:\n")).unwrap();
+
+    site.run(&["provider", "check", "pdns.test"]).ends(78).says(&["files/myhost.yaml:", "`lst`"]);
+    fs::write(files.join("myhost.yaml"), &text).unwrap();
+    site.run(&["provider", "check", "pdns.test"]).ends(0);
+    let listed = site.run(&["provider", "show", "myhost"]).ends(0);
+    assert!(
+        listed.json["provider"]["file"].as_str().unwrap().ends_with("files/myhost.yaml"),
+        "{:#}",
+        listed.json
+    );
+
+    fs::set_permissions(files.join("myhost.yaml"), fs::Permissions::from_mode(0o666)).unwrap();
+    site.run(&["provider", "check", "pdns.test"]).ends(78).says(&["may be changed by others"]);
 }
-dns_standin_rm() { echo "rm $1" >>CALLS; _standin "update delete $1. TXT"; }
-_standin() {
-    printf 'server 127.0.0.11\nkey hmac-sha256:danesmith-key %s\n%s\nsend\n' "$STANDIN_KEY" "$1" | nsupdate || _err "invalid domain"
-}
-"#;
 
 #[test]
-fn a_script_in_the_manner_of_acme_sh_gets_a_certificate_and_leaves_foreign_values() {
+fn a_repository_of_others_uses_the_administrators_providers_and_cannot_name_its_own() {
     let mut site = Site::new(Lab::start(quick()));
-    let calls = site.lab.dir().join("calls");
-    let here = |text: &str| text.replace("CALLS", calls.to_str().unwrap());
-    fs::create_dir_all(site.lab.dir().join("acme.sh/dnsapi")).unwrap();
-    executable(&site.lab.dir().join("acme.sh/acme.sh"), &here(STAND_IN));
-    executable(&site.lab.dir().join("acme.sh/dnsapi/dns_standin.sh"), &here(SCRIPT));
-    site.providers =
-        "home: {acme_sh: {install: ./acme.sh, script: dns_standin, env: {STANDIN_KEY: {file: tsig.secret}}}}"
-            .into();
-    site.configure(
-        &[ZONE],
-        &["www: {names: [example.test, '*.example.test', www.example.test], keys: managed}"],
+    let dir = site.lab.dir().to_owned();
+    let block = |text: &str| format!("  {text}\n");
+    let file = format!(
+        "version: 1\nresolvers: [127.0.0.53]\ntrust_anchor: root.key\naccounts:\n{}providers:\n{}",
+        block(crate::site::ACCOUNT),
+        block(crate::site::HOME),
     );
-    site.lab.add_record("example.test", "_acme-challenge.www.example.test", "TXT", "\"somebody else's\"");
-    let run = site.run(&["apply", "--detailed-exitcode"]).ends(2);
-    assert_eq!(run.outcome("www"), "changed");
-    assert_eq!(site.names("www"), ["*.example.test", "example.test", "www.example.test"]);
-    let said = fs::read_to_string(&calls).unwrap();
-    assert_eq!(said.matches("add _acme-challenge.example.test\n").count(), 2, "{said}");
-    assert!(!said.contains("rm _acme-challenge.www.example.test"), "a foreign value stands there: {said}");
-    assert!(!said.contains("saved"), "no secret is saved: {said}");
-    assert!(site.lab.dig(BIND, "_acme-challenge.example.test", "TXT").is_empty());
-    let left = site.lab.dig(BIND, "_acme-challenge.www.example.test", "TXT");
-    assert!(left.contains(&"\"somebody else's\"".to_owned()) && left.len() == 2, "{left:?}");
-    run.says(&["a TXT value of ours stays at _acme-challenge.www.example.test"]);
+    fs::write(dir.join("providers.yaml"), file).unwrap();
+    let zones = format!(
+        "version: 1\nzones:\n{}certificates:\n{}",
+        block(ZONE),
+        block(
+            "mx: {names: [example.test], keys: managed, tlsa: [_25._tcp.mx1.example.test], endpoints: unchecked}"
+        ),
+    );
+    fs::create_dir(dir.join("repository")).unwrap();
+    fs::write(dir.join("repository/zones.yaml"), &zones).unwrap();
+    let options = ["-c", "repository/zones.yaml", "--providers", "providers.yaml"];
+    site.run(&[&options[..], &["apply"]].concat()).ends(0);
+    assert_eq!(site.names("mx"), ["example.test"], "the state stands beside the administrator's file");
+    assert_eq!(site.pins(KNOT, "_25._tcp.mx1.example.test").len(), 2);
+    assert!(!dir.join("repository/state").exists());
 
-    // TLSA through it is refused with its line, and nobody is asked for anything.
     let before = site.lab.counts();
-    site.configure(
-        &[ZONE],
-        &["mx: {names: [example.test], keys: managed, tlsa: [_25._tcp.mx1.example.test]}"],
-    );
+    site.providers =
+        "home: {httpreq: {endpoint: 'https://127.0.0.99/', password: {file: ../tsig.secret}}}".into();
+    let theirs = format!("{zones}providers:\n{}", block(&site.providers));
+    fs::write(dir.join("repository/zones.yaml"), theirs).unwrap();
     for command in ["plan", "apply"] {
-        site.run(&[command]).ends(78).says(&["zones.yaml:12:53:", "acme.sh's interface takes TXT only"]);
+        site.run(&[&options[..], &[command]].concat())
+            .ends(78)
+            .says(&["zones.yaml:7:3: providers.home: must not stand here with --providers"]);
     }
     assert_eq!(site.lab.counts(), before);
+}
+
+#[test]
+fn what_a_killed_check_left_is_removed_by_the_next_one() {
+    let site = Site::new(Lab::start(quick()));
+    site.configure(&[ZONE], &["www: {names: [example.test], keys: managed}"]);
+    let names =
+        [("_danesmith-check.example.test", "TXT"), ("_25._tcp._danesmith-check.example.test", "TLSA")];
+    let left =
+        |wanted: usize| names.iter().all(|(owner, rtype)| site.lab.dig(BIND, owner, rtype).len() == wanted);
+    site.lab.freeze(Daemon::Knot);
+    let mut check =
+        site.command(&["provider", "check", "example.test"]).stdout(Stdio::null()).spawn().unwrap();
+    eventually(Duration::from_secs(20), "both records are written", || left(1));
+    check.kill().unwrap();
+    check.wait().unwrap();
+    site.lab.resume(Daemon::Knot);
+    assert!(left(1));
+    let run = site.run(&["provider", "check", "example.test"]).ends(0);
+    assert!(
+        run.json["seen"].to_string().contains("what an interrupted check left was removed"),
+        "{:#}",
+        run.json
+    );
+    assert!(left(0));
 }

@@ -127,6 +127,11 @@ pub struct Field {
 }
 
 impl TtlRules {
+    /// Whether the smallest TTL is known only when a zone has been looked at.
+    pub fn min_depends_on_zone(&self) -> bool {
+        self.min_of_zone.is_some()
+    }
+
     /// The TTL to ask for instead of `wanted` in a zone whose smallest is `least`, seconds.
     pub fn nearest(&self, wanted: u32, least: u32) -> u32 {
         let bounded = wanted.max(least).min(self.max);

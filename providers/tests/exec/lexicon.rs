@@ -1,6 +1,7 @@
 //! dns-lexicon itself, from PyPI in a virtual environment below `target/`, against a real PowerDNS.
 
 use crate::powerdns::{KEY, PowerDns};
+use crate::python::{python_or_return, run};
 use crate::support::{change, name, tlsa, txt, zone};
 use crate::tools::*;
 use danesmith_providers::adapters::lexicon;
@@ -8,54 +9,8 @@ use danesmith_providers::exec::{ExecProvider, Options, Setting, Settings};
 use danesmith_providers::{Class, Error, Provider};
 use hickory_proto::rr::RecordType::{TLSA, TXT};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-
-const VERSION: &str = "dns-lexicon==3.25.2";
-
-/// A Python with dns-lexicon, or why there is none.
-fn python() -> Result<PathBuf, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/lexicon-venv");
-    let python = root.join("bin/python3");
-    std::fs::create_dir_all(&root).map_err(|error| error.to_string())?;
-    // Tests run at the same time: one makes it, the others wait.
-    let lock = std::fs::File::create(root.join("lock")).map_err(|error| error.to_string())?;
-    lock.lock().map_err(|error| error.to_string())?;
-    if root.join(VERSION).exists() {
-        return Ok(python);
-    }
-    run(Command::new("python3").args(["-m", "venv"]).arg(&root))?;
-    run(Command::new(&python).args([
-        "-m",
-        "pip",
-        "--quiet",
-        "--disable-pip-version-check",
-        "install",
-        VERSION,
-    ]))?;
-    std::fs::write(root.join(VERSION), "").map_err(|error| error.to_string())?;
-    Ok(python)
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {said}")) }
-}
-
-/// Runs the test, or says plainly that it did not run. Where CI runs, not running is a failure.
-macro_rules! python_or_return {
-    () => {
-        match python() {
-            Ok(python) => python,
-            Err(why) if std::env::var_os("CI").is_none() => {
-                println!("NOT RUN: dns-lexicon could not be installed: {why}");
-                return;
-            }
-            Err(why) => panic!("dns-lexicon could not be installed: {why}"),
-        }
-    };
-}
 
 async fn open(python: PathBuf, server: &PowerDns, key: &str) -> Result<ExecProvider, Error> {
     let settings = Settings::from([

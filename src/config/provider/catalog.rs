@@ -1,6 +1,6 @@
 //! The DNS hosts that files describe: those in the program, and those of the folder that `provider_files` names.
 
-use crate::config::problem::{Problem, Sink};
+use crate::config::problem::{Files, Problem, Sink};
 use crate::config::read::At;
 use crate::config::resolve::file_path;
 use danesmith_providers::catalog::{Catalog, CatalogError};
@@ -23,6 +23,9 @@ pub(in crate::config) fn open(
     let Some(at) = at else { return (None, built_in(true)) };
     let path = file_path(&at.value, folder);
     let path = std::path::absolute(&path).unwrap_or(path);
+    if sink.files() == Files::Unread && !path.exists() {
+        return (Some(path), built_in(false));
+    }
     match Catalog::with_folder(&path) {
         Ok(catalog) => (Some(path), Known { catalog, complete: true }),
         Err(CatalogError::Untrusted { path: which, why }) => {
