@@ -225,8 +225,8 @@ mod tests {
     #[test]
     fn the_sixth_certificate_for_the_same_names_waits_for_the_first_to_be_a_week_old() {
         let names = vec!["mx.example.org".to_owned()];
-        let mut authority = Authority::default();
-        authority.issued = (0..5).map(|hour| (hour * HOUR, names.clone())).collect();
+        let issued = (0..5).map(|hour| (hour * HOUR, names.clone())).collect();
+        let authority = Authority { issued, ..Authority::default() };
         let limit = |now| authority.limit(&names, &[], |_| None, now);
         assert_eq!(limit(6 * HOUR).map(|(_, until)| until), Some(7 * DAY));
         assert_eq!(limit(7 * DAY), None);

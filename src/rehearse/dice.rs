@@ -35,7 +35,7 @@ impl Dice {
     /// True once in `of` on average; never for 0.
     pub(super) fn once_in(&mut self, of: u64) -> bool {
         let drawn = self.next();
-        of > 0 && drawn % of == 0
+        of > 0 && drawn.is_multiple_of(of)
     }
 
     /// One of these.

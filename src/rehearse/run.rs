@@ -313,10 +313,10 @@ impl Run {
         let desired = lock(&self.universe.desired).clone();
         for certificate in desired.certificates.values().filter(|c| !c.tlsa.is_empty()) {
             let document = lock(&self.universe.disk).document(&certificate.name);
-            let Some(pair) = &document.keys else { continue };
             let owners: Vec<String> = certificate.tlsa.iter().map(|owner| owner.to_ascii()).collect();
             let mut fresh: BTreeMap<Timestamp, Vec<String>> = BTreeMap::new();
-            for spki in [Some(pair.active), pair.backup].into_iter().flatten() {
+            let pinned: BTreeSet<SpkiDigest> = document.pins.iter().map(|pin| pin.spki).collect();
+            for spki in pinned {
                 let ripe = ripe_everywhere(&document, &owners, spki, &certificate.policy);
                 let Some(ripe) = ripe.filter(|ripe| *ripe <= now) else { continue };
                 if self.ripe.insert((certificate.name.clone(), spki, ripe)) {

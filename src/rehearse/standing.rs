@@ -18,6 +18,7 @@ use crate::secret::Secret;
 use danesmith_providers::Change;
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 /// What the state directory holds of a certificate.
@@ -83,8 +84,8 @@ impl Run {
         }
         let all = [first, second].into_iter().flatten().chain(digests(document));
         for real in all {
-            if !exchanged.contains_key(&real) {
-                exchanged.insert(real, self.stand_in(certificate, &mut keys, files)?);
+            if let Entry::Vacant(place) = exchanged.entry(real) {
+                place.insert(self.stand_in(certificate, &mut keys, files)?);
             }
         }
         let mut text = serde_json::to_string(document).map_err(internal)?;

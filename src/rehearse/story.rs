@@ -10,6 +10,7 @@ use crate::model::rehearsal::What;
 use crate::model::rotation::Phase;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::slice::from_ref;
 
 /// Lines of the trace that a report of a refusal shows.
 const SHOWN: usize = 20;
@@ -136,10 +137,10 @@ fn installed(former: &Document, new: &Document, key: &Name<'_>, tell: &mut Tell<
     let Some(now) = &new.installed else { return };
     let (until, name) = (minute(now.not_after), key(now.spki));
     match &former.installed {
-        None => tell(What::Issued, &[name.clone()], format!("key {name}, valid until {until}")),
+        None => tell(What::Issued, from_ref(&name), format!("key {name}, valid until {until}")),
         Some(before) if before.serial == now.serial => {}
         Some(before) if before.spki == now.spki => {
-            tell(What::Renewed, &[name.clone()], format!("key {name} stays, valid until {until}"));
+            tell(What::Renewed, from_ref(&name), format!("key {name} stays, valid until {until}"));
         }
         Some(before) => {
             let other = key(before.spki);
