@@ -383,9 +383,10 @@ impl Run {
 /// What the world makes up, for people.
 fn notes(files: &Files, (every, _): (Moment, Moment), options: &Options) -> Vec<String> {
     let apply = options.every / 3600;
+    let late =
+        if every % HOUR == 0 { format!("{} h", every / HOUR) } else { format!("{} min", every / MINUTE) };
     let mut notes = vec![format!(
-        "made up: a CA with Let's Encrypt's lifetimes and limits; two servers for each mail host, of which the second takes new files every {} min only; name servers as zones.yaml has them under `check`, else two; every zone signed; `danesmith apply` every {apply} h; rotations that are left to you once a year",
-        every / MINUTE
+        "made up: a CA with Let's Encrypt's lifetimes and limits; two servers for each mail host, of which the second takes new files every {late} only; name servers as zones.yaml has them under `check`, else two; every zone signed; `danesmith apply` every {apply} h; rotations that are left to you once a year"
     )];
     notes.extend(files.notes.iter().cloned());
     notes

@@ -315,7 +315,7 @@ pub fn plan(
     if let Some(step) = pins::publish(wanted, durable, observed, now) {
         return step;
     }
-    if let Some(step) = held {
+    if let Some(step) = held.filter(|_| wanted.wish != Some(Wish::Abort)) {
         return step;
     }
     if let Some(step) = rotation::rotation(wanted, durable, observed, now) {

@@ -134,9 +134,13 @@ pub(super) fn not_served(
 /// `stands`: its pin is at every server, but not long enough.
 pub(super) fn reload_unripe(key: SpkiDigest, stands: bool, presented: &[String]) -> Refusal {
     let why = if stands { "caches may not know its pin yet" } else { "its pin is not at every name server" };
+    let who = match presented {
+        [] => "which key they present is unknown".to_owned(),
+        presented => presented.join("; "),
+    };
     Refusal {
         action: format!("put the certificate for the key {key} where the servers read it"),
-        cause: format!("they present another key, and {why}: {}", presented.join("; ")),
+        cause: format!("{why}, and {who}"),
         remains: "Mail is safe: the servers' files and what they present are as they were.".into(),
         hint: "the state directory is older than what the servers present (restored from a backup?): bring back the newer \
                one; otherwise `apply` puts the files there when the pin is ripe"
