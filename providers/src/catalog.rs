@@ -1,10 +1,10 @@
 //! The DNS hosts that are described in files: those in the program, and those of a folder of the user's own.
 
-use crate::http::{Problem, Spec};
+use crate::http::{At, Problem, Spec};
+use crate::owner::{self, Foreign};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -106,10 +106,14 @@ impl Catalog {
     }
 
     fn read<'t>(&mut self, texts: impl Iterator<Item = (String, &'t str)>) -> Result<(), CatalogError> {
-        let mut problems = Vec::new();
+        let (mut problems, mut files) = (Vec::new(), BTreeMap::new());
         for (file, text) in texts {
             match Spec::parse(text, &file) {
                 Ok(spec) => {
+                    if let Some(other) = files.insert(spec.name.clone(), file.clone()) {
+                        let message = format!("the name `{}` is that of {other}, too", spec.name);
+                        problems.push(Problem { file, at: At { line: 1, column: 1 }, message });
+                    }
                     self.entries.insert(spec.name.clone(), Entry::Own(Arc::new(spec)));
                 }
                 Err(more) => problems.extend(more),
@@ -124,10 +128,7 @@ fn own_files(folder: &Path) -> Result<Vec<(PathBuf, String)>, CatalogError> {
     if !folder.is_absolute() {
         return Err(untrusted(folder, "the folder of provider files must be an absolute path".to_owned()));
     }
-    // Whoever may rename a parent may swap the folder.
-    for part in folder.ancestors() {
-        trusted(part, part == folder).map_err(|why| untrusted(part, why))?;
-    }
+    trusted(folder).map_err(|foreign| untrusted(&foreign.path, foreign.why))?;
     let entries = fs::read_dir(folder).map_err(|e| untrusted(folder, e.to_string()))?;
     let mut files = Vec::new();
     for entry in entries {
@@ -135,7 +136,10 @@ fn own_files(folder: &Path) -> Result<Vec<(PathBuf, String)>, CatalogError> {
         if path.extension().is_none_or(|extension| extension != "yaml") {
             continue;
         }
-        trusted(&path, true).map_err(|why| untrusted(&path, why))?;
+        trusted(&path).map_err(|foreign| untrusted(&foreign.path, foreign.why))?;
+        if !path.is_file() {
+            return Err(untrusted(&path, "is no file".to_owned()));
+        }
         let text = fs::read_to_string(&path).map_err(|e| untrusted(&path, e.to_string()))?;
         files.push((path, text));
     }
@@ -151,32 +155,15 @@ pub fn check_owner(file: &Path) -> Result<(), String> {
     if !file.is_absolute() {
         return Err(format!("{}: must be an absolute path", file.display()));
     }
-    for part in file.ancestors() {
-        trusted(part, part == file).map_err(|why| format!("{}: {why}", part.display()))?;
-    }
-    Ok(())
+    trusted(file).map_err(|foreign| format!("{}: {}", foreign.path.display(), foreign.why))
 }
 
-/// Owned by root or us, no symbolic link to elsewhere, and writable by nobody else. A folder above with the sticky bit
-/// (`/tmp`) lets nobody rename what is not his.
-fn trusted(path: &Path, itself: bool) -> Result<(), String> {
-    let link = fs::symlink_metadata(path).map_err(|e| e.to_string())?;
-    if itself && link.file_type().is_symlink() {
-        return Err("is a symbolic link; name the folder or file itself".to_owned());
-    }
-    let meta = fs::metadata(path).map_err(|e| e.to_string())?;
-    let me = effective_user()?;
-    if meta.uid() != 0 && meta.uid() != me {
-        return Err(format!("belongs to user {}; it must belong to root or to user {me}", meta.uid()));
-    }
-    let sticky = !itself && meta.mode() & 0o1000 != 0;
-    if meta.mode() & 0o022 != 0 && !sticky {
-        return Err(format!("may be changed by others (mode {:o}); run chmod go-w", meta.mode() & 0o7777));
+/// [`owner::check`], and no symbolic link itself.
+fn trusted(path: &Path) -> Result<(), Foreign> {
+    owner::check(path)?;
+    if path.is_symlink() {
+        let why = "is a symbolic link; name the folder or file itself".to_owned();
+        return Err(Foreign { path: path.to_owned(), why });
     }
     Ok(())
-}
-
-/// Linux tells who we are by the owner of our own entry in /proc.
-fn effective_user() -> Result<u32, String> {
-    fs::metadata("/proc/self").map(|meta| meta.uid()).map_err(|e| format!("/proc/self: {e}"))
 }

@@ -9,6 +9,7 @@ mod error;
 pub mod exec;
 pub mod http;
 pub mod kinds;
+mod owner;
 pub mod rfc2136;
 
 use async_trait::async_trait;

@@ -125,5 +125,18 @@ fn refuse(zones: &Written, rest: &Rest, file: &Path, sink: &mut Sink) {
         if let Some(deploy) = &certificate.deploy {
             say(&deploy.place, "it runs a command, or puts keys where others want them");
         }
+        if let spec::Keys::Own(own) = &certificate.keys.value {
+            let active = match &own.active {
+                spec::ActiveKey::Key(file) => Some(file),
+                spec::ActiveKey::Csr(_) => None,
+            };
+            let backup = match &own.backup {
+                Some(spec::BackupKey::Key(file)) => Some(file),
+                _ => None,
+            };
+            for file in active.into_iter().chain(backup) {
+                say(&file.place, "any private key that danesmith may read could be named; give a CSR");
+            }
+        }
     }
 }

@@ -114,6 +114,10 @@ fn unknown(key: &Node, name: &str, path: &str, known: &[&str], sink: &mut Sink) 
     if sink.is_full() {
         return;
     }
+    // What stands here by mistake may be a line of another file, or a secret.
+    let letters = |c: char| c.is_ascii_alphabetic() || c == '_' || c == '-';
+    let like_ours = name.len() <= 32 && name.chars().all(letters);
+    let shown = if like_ours || nearest(name, known.iter().copied()).is_some() { name } else { "…" };
     let hint = match nearest(name, known.iter().copied()) {
         Some(near) => {
             sink.meant(join(path, near));
@@ -121,7 +125,7 @@ fn unknown(key: &Node, name: &str, path: &str, known: &[&str], sink: &mut Sink) 
         }
         None => format!("known here: {}", known.join(", ")),
     };
-    sink.say_with(&key.place(&join(path, name)), "unknown field", hint);
+    sink.say_with(&key.place(&join(path, shown)), "unknown field", hint);
 }
 
 /// A mapping's entries with their keys as text; repeated keys are reported and left out.

@@ -81,6 +81,9 @@ certificates:
     names: [mx.example.org]
     keys: managed
     deploy: {reload: [curl, collector.example]}
+  own:
+    names: [own.example.org]
+    keys: {active: {key: ../administrator/a.key}, backup: {key: b.key}}
 ",
     );
     let told = load(&zones, &administrator(FILE)).unwrap_err();
@@ -98,6 +101,10 @@ certificates:
         "zones.yaml:12:3: providers.home: must not stand here with --providers: a provider says where secrets are sent",
         "zones.yaml:19:13: certificates.mx.deploy: must not stand here with --providers: it runs a command, or puts keys \
          where others want them",
+        "zones.yaml:22:26: certificates.own.keys.active.key: must not stand here with --providers: any private key that \
+         danesmith may read could be named; give a CSR",
+        "zones.yaml:22:65: certificates.own.keys.backup.key: must not stand here with --providers: any private key that \
+         danesmith may read could be named; give a CSR",
     ];
     assert_eq!(places, expected, "\n{told}");
     assert!(told.contains("hint: it belongs into FILE/providers.yaml; drop it here"), "{told}");

@@ -41,6 +41,19 @@ fn an_unknown_field_names_the_nearest_known_one() {
     );
 }
 
+/// What is given for a field may be a line of another file, or a secret.
+#[test]
+fn a_field_unlike_ours_is_not_repeated() {
+    for odd in ["hunter2hunter2", "root:*:20228:0:99999:7:", "0123456789abcdef0123456789abcdef"] {
+        small_with(
+            "    tlsa:",
+            &format!("    '{odd}':"),
+            "15:5: certificates.mx.\"…\": unknown field\n  hint: known here: account, names, keys, tlsa, endpoints, \
+             preferred_chain, renew, deploy, rotate, rotation",
+        );
+    }
+}
+
 #[test]
 fn a_missing_field_is_named_at_its_mapping() {
     small_with("    names: [mx.example.org]\n", "", "13:5: certificates.mx: `names` is missing");

@@ -76,7 +76,13 @@ impl HttpReq {
             builder = builder.tls_certs_only([root]);
         }
         let http = builder.build().map_err(|error| Error::new(Class::Internal, error.to_string()))?;
-        let redactor = Redactor::new(password.iter().map(|password| password.as_str()));
+        // a server that repeats the header shows the pair
+        let pair = username
+            .iter()
+            .zip(&password)
+            .map(|(name, word)| Zeroizing::new(format!("{name}:{}", word.as_str())));
+        let pair = pair.collect::<Vec<_>>();
+        let redactor = Redactor::new(password.iter().chain(&pair).map(|secret| secret.as_str()));
         Ok(HttpReq { http, endpoint, username, password, redactor })
     }
 

@@ -12,6 +12,7 @@ use crate::store::Store;
 use async_trait::async_trait;
 use danesmith_providers::Provider;
 use hickory_proto::rr::RecordType;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,7 +56,12 @@ impl Open for Opener {
 
     async fn file(&self, path: &Path) -> Result<Vec<u8>> {
         let action = || format!("read `{}`", path.display());
-        let size = std::fs::metadata(path).map_err(|e| Error::new(Kind::Input, action(), e))?.len();
+        let refuse = |e| Error::new(Kind::Input, action(), e);
+        let meta = std::fs::metadata(path).map_err(refuse)?;
+        if !meta.is_file() {
+            return Err(Error::new(Kind::Input, action(), "it is no file"));
+        }
+        let size = meta.len();
         if size > MAX_FILE {
             return Err(Error::new(
                 Kind::Input,
@@ -63,7 +69,10 @@ impl Open for Opener {
                 format!("it has {size} bytes; no CSR or key is that large"),
             ));
         }
-        std::fs::read(path).map_err(|e| Error::new(Kind::Input, action(), e))
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(refuse)?;
+        file.take(MAX_FILE).read_to_end(&mut bytes).map_err(refuse)?;
+        Ok(bytes)
     }
 }
 
