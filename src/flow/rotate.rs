@@ -40,9 +40,10 @@ pub(super) async fn serve_spare(world: &World, working: &mut Working<'_>, key: S
     Ok(())
 }
 
-/// Nothing was served yet: the rotation never was.
+/// Nothing was served yet: the rotation never was. Who asks for one gets it now, or hears why not.
 pub(super) async fn withdraw(world: &World, working: &mut Working<'_>, why: &str) -> Result<()> {
     ledger::settle(&mut working.document);
+    working.wish = working.asked;
     working.save(world).await?;
     working.changed(format!("the rotation was withdrawn before anything was switched: {why}"));
     Ok(())
@@ -58,6 +59,7 @@ pub(super) async fn abort(world: &World, working: &mut Working<'_>) -> Result<()
 
 pub(super) async fn settle(world: &World, working: &mut Working<'_>) -> Result<()> {
     ledger::settle(&mut working.document);
+    working.wish = working.asked.filter(|asked| *asked != Wish::Abort);
     working.save(world).await?;
     working.changed(
         "the rotation was aborted: every server presents the former key; the new one stays pinned".into(),
@@ -88,7 +90,8 @@ pub(super) async fn retire(
 /// The roles shift, and the next backup key is there.
 pub(super) async fn shift(world: &World, working: &mut Working<'_>) -> Result<()> {
     let backup = keys::make_backup(world, working.wanted).await?;
-    ledger::shift(&mut working.document, backup, world.clock.now());
+    let owners: Vec<_> = working.wanted.tlsa.iter().map(|owner| owner.to_ascii()).collect();
+    ledger::shift(&mut working.document, &owners, backup, world.clock.now());
     working.save(world).await?;
     let Some(pair) = working.document.keys.clone() else { return Ok(()) };
     working.changed(format!("rotation done: the key {} is the active one", pair.active));
