@@ -150,3 +150,27 @@ fn an_address_is_not_gone_while_a_name_leads_to_it() {
     let still = format!("{HOST} still has this address");
     post.run(&["rotate", "mx", "--gone", "127.0.0.26"]).ends(5).says(&[&still, "Nothing was changed"]);
 }
+
+#[test]
+fn records_at_a_name_that_zones_yaml_lost_stop_the_rotation_that_would_leave_them_matching_nothing() {
+    const OTHER: &str = "_465._tcp.mx.example.test";
+    let post = Post::new();
+    post.configure("keys: managed", SHORT);
+    let one = post.lab.read("zones.yaml");
+    let two = one.replace(&format!("tlsa: [{OWNER}]"), &format!("tlsa: [{OWNER}, {OTHER}]"));
+    let yaml = post.lab.dir().join("zones.yaml");
+    fs::write(&yaml, two).unwrap();
+    post.run(&["apply"]).ends(0);
+    let (a, b) = post.keys();
+    fs::write(&yaml, one).unwrap();
+    post.run(&["rotate", "mx", "--wait"]).ends(0);
+    assert_eq!(post.pins_at(BIND, OTHER), set(&[&a, &b]), "the key that is served is among them");
+    std::thread::sleep(Duration::from_secs(u64::from(TTL) + 1));
+    post.run(&["rotate", "mx"]).ends(5).says(&[OTHER, "no longer names", "or remove them"]);
+    assert_eq!(post.presented(), [Some(b.clone()), Some(b.clone())]);
+    for key in [&a, &b] {
+        post.lab.delete_record("example.test", OTHER, "TLSA", &format!("3 1 1 {key}"));
+    }
+    post.run(&["rotate", "mx", "--wait"]).ends(0);
+    assert_ne!(post.keys().0, b);
+}

@@ -291,7 +291,10 @@ pub(super) fn third_key(strangers: &[String]) -> Refusal {
 
 pub(super) fn others_would_match_nothing(unmatched: &[String]) -> Refusal {
     rotate(
-        format!("TLSA records that are not ours would match nothing any more: {}", unmatched.join("; ")),
+        format!(
+            "TLSA records that danesmith does not keep would match nothing any more: {}",
+            unmatched.join("; ")
+        ),
         "publish their counterparts for the backup key, wait two TTLs, and rotate then; or remove them",
     )
 }
