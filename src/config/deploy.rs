@@ -39,6 +39,8 @@ fn files(
     let mode = optional(spec.mode.as_ref(), |at| mode(at, sink));
     let links = links(spec.files.as_ref(), key_is_here, sink);
     let chains = chains(spec.chains.as_ref(), key_is_here, sink);
+    let key_by_reload =
+        optional(spec.key.as_ref(), |at| checked(at, by_reload, sink)).is_some_and(|k| k.is_some());
     if sink.count() > before {
         return None;
     }
@@ -49,17 +51,22 @@ fn files(
         mode: mode?.unwrap_or(if group.is_some() { 0o640 } else { 0o600 }),
         group,
         links,
+        key_by_reload,
         chains: chains.map(|name| Chains { name, members: vec![certificate.value.clone()] }),
     }))
 }
 
 fn without_folder(spec: &spec::Deploy, sink: &mut Sink) {
-    let names = [&spec.owner, &spec.group, &spec.mode, &spec.chains];
+    let names = [&spec.owner, &spec.group, &spec.mode, &spec.chains, &spec.key];
     let places =
         names.into_iter().flatten().map(|at| &at.place).chain(spec.files.as_ref().map(|at| &at.place));
     for place in places {
         sink.say_with(place, "has no effect without `dir`", "add `dir: FOLDER` or drop this line");
     }
+}
+
+fn by_reload(text: &str) -> Result<(), String> {
+    if text == "by-reload" { Ok(()) } else { Err("must be `by-reload`, or absent".to_owned()) }
 }
 
 /// A user or group: resolved where it is used, because the host that checks zones.yaml may be another.

@@ -230,6 +230,9 @@ mapping! {
         chains: Option<At<String>>,
         /// Argument vector to run, without a shell.
         reload: Option<At<Vec<At<String>>>>,
+        /// `by-reload`: your word that `reload` gives the server the private key that belongs to the new chain. A rotation
+        /// wants it where only a CSR of a key is here.
+        key: Option<At<String>>,
     }
 }
 

@@ -334,6 +334,7 @@ pub(super) fn wanted(
         unsigned_ok: unsigned_ok(world, certificate),
         renew: certificate.renew,
         backup_usable: keys.backup_usable,
+        deploys_without_key: certificate.deploys_without_key(),
         siblings: keys.siblings.clone(),
         policy: certificate.policy,
         schedule: certificate.rotate,

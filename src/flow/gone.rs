@@ -6,8 +6,10 @@ use crate::error::{Error, Kind, Result};
 use crate::flow::world::World;
 use crate::model::desired::{Certificate, Endpoints};
 use crate::model::rotation::GoneHost;
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::{Name, RData, RecordType};
 use jiff::SignedDuration;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// Caches may send mail to an address for so long after it left its RRset, when its TTL was not seen: a day, the largest
 /// TTL that address records usually have.
@@ -32,8 +34,16 @@ pub async fn note(world: &World, wanted: &Certificate, host: &str) -> Result<()>
             ),
         ));
     }
-    if has_address(world, &host).await? {
-        return Err(Error::new(Kind::Refused, action, "its name still has addresses: senders connect to it")
+    let found = match host.parse::<IpAddr>() {
+        Err(_) => {
+            (!addresses(world, &host).await?.is_empty()).then(|| "its name still has addresses".to_owned())
+        }
+        Ok(address) => {
+            who_has(world, wanted, address).await?.map(|name| format!("{name} still has this address"))
+        }
+    };
+    if let Some(found) = found {
+        return Err(Error::new(Kind::Refused, action, format!("{found}: senders connect to it"))
             .remains("Nothing was changed.")
             .hint("remove its address records (and its MX record) first"));
     }
@@ -49,17 +59,35 @@ pub async fn note(world: &World, wanted: &Certificate, host: &str) -> Result<()>
     world.store.put(&wanted.name, &document).await
 }
 
-/// Whether senders still find an address. A validated "no" counts, and an insecure one: nobody validates there.
-async fn has_address(world: &World, host: &str) -> Result<bool> {
-    let Ok(name) = Name::from_ascii(format!("{host}.")) else { return Ok(false) };
+/// The first name of an endpoint, or of a TLSA record, that leads senders to this address.
+async fn who_has(world: &World, wanted: &Certificate, address: IpAddr) -> Result<Option<String>> {
+    let endpoints = match &wanted.endpoints {
+        Endpoints::Listed(list) => list.iter().map(|e| e.host.clone()).collect(),
+        Endpoints::Unchecked => Vec::new(),
+    };
+    // RFC 6698 §3: the port, the protocol, then the host
+    let owners =
+        wanted.tlsa.iter().map(|owner| owner.trim_to(owner.num_labels().saturating_sub(2).into()).to_ascii());
+    let names = endpoints.into_iter().filter(|host| host.parse::<IpAddr>().is_err());
+    let names: BTreeSet<_> = names.chain(owners.map(|host| host.trim_end_matches('.').to_owned())).collect();
+    for name in names {
+        if addresses(world, &name).await?.contains(&address) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// The addresses that senders still find. A validated "no" counts, and an insecure one: nobody validates there.
+async fn addresses(world: &World, host: &str) -> Result<BTreeSet<IpAddr>> {
+    let mut addresses = BTreeSet::new();
+    let Ok(name) = Name::from_ascii(format!("{host}.")) else { return Ok(addresses) };
     for rtype in [RecordType::A, RecordType::AAAA] {
         let found = world.reads.lookup(&name, rtype).await?;
         if let Security::Bogus(why) = &found.security {
             return Err(Error::new(Kind::Remote, format!("look up {rtype} of {host}"), why));
         }
-        if !found.records.is_empty() {
-            return Ok(true);
-        }
+        addresses.extend(found.records.iter().filter_map(RData::ip_addr));
     }
-    Ok(false)
+    Ok(addresses)
 }

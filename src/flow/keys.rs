@@ -274,4 +274,8 @@ fn lost(wanted: &Certificate, key: SpkiDigest) -> Error {
     )
     .remains("The installed certificate and the TLSA records are as they were.")
     .hint("restore the folder `keys` of this certificate, or the file that zones.yaml names, from a backup")
+    .hint(
+        "a backup key that is lost for good is replaced by another `backup` in zones.yaml, with `keys: {active: {key: FILE}, \
+         backup: {key: FILE}}` where danesmith kept the keys",
+    )
 }

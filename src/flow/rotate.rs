@@ -3,14 +3,16 @@
 
 use crate::clock::minute;
 use crate::error::Result;
-use crate::flow::keys;
 use crate::flow::working::Working;
 use crate::flow::world::World;
+use crate::flow::{keys, observe};
+use crate::model::desired::Certificate;
 use crate::model::evidence::Ripe;
 use crate::model::key::SpkiDigest;
 use crate::model::plan::{OwnerView, Wish};
 use crate::model::{dane_others, ledger};
-use std::collections::BTreeMap;
+use hickory_proto::rr::Name;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The rotation begins: from here on both keys stay pinned until it ends.
 pub(super) async fn begin(
@@ -40,9 +42,10 @@ pub(super) async fn serve_spare(world: &World, working: &mut Working<'_>, key: S
     Ok(())
 }
 
-/// Nothing was served yet: the rotation never was.
+/// Nothing was served yet: the rotation never was. Who asks for one gets it now, or hears why not.
 pub(super) async fn withdraw(world: &World, working: &mut Working<'_>, why: &str) -> Result<()> {
     ledger::settle(&mut working.document);
+    working.wish = working.asked;
     working.save(world).await?;
     working.changed(format!("the rotation was withdrawn before anything was switched: {why}"));
     Ok(())
@@ -58,6 +61,7 @@ pub(super) async fn abort(world: &World, working: &mut Working<'_>) -> Result<()
 
 pub(super) async fn settle(world: &World, working: &mut Working<'_>) -> Result<()> {
     ledger::settle(&mut working.document);
+    working.wish = working.asked.filter(|asked| *asked != Wish::Abort);
     working.save(world).await?;
     working.changed(
         "the rotation was aborted: every server presents the former key; the new one stays pinned".into(),
@@ -88,7 +92,8 @@ pub(super) async fn retire(
 /// The roles shift, and the next backup key is there.
 pub(super) async fn shift(world: &World, working: &mut Working<'_>) -> Result<()> {
     let backup = keys::make_backup(world, working.wanted).await?;
-    ledger::shift(&mut working.document, backup, world.clock.now());
+    let owners: Vec<_> = working.wanted.tlsa.iter().map(|owner| owner.to_ascii()).collect();
+    ledger::shift(&mut working.document, &owners, backup, world.clock.now());
     working.save(world).await?;
     let Some(pair) = working.document.keys.clone() else { return Ok(()) };
     working.changed(format!("rotation done: the key {} is the active one", pair.active));
@@ -101,17 +106,45 @@ pub(super) async fn shift(world: &World, working: &mut Working<'_>) -> Result<()
     Ok(())
 }
 
-/// TLSA records of others that would match nothing once the spare certificate is served.
+/// TLSA records of others, and ours at names that zones.yaml no longer has, that would match nothing once the spare
+/// certificate is served.
 pub(super) async fn judge_others(
     world: &World,
-    working: &Working<'_>,
+    working: &mut Working<'_>,
     views: &BTreeMap<String, OwnerView>,
 ) -> Result<Vec<String>> {
-    let Some(spare) =
-        working.document.spare.as_ref().filter(|_| views.values().any(|v| !v.others.is_empty()))
-    else {
-        return Ok(Vec::new());
-    };
-    let chain = world.store.chain(&working.wanted.name, spare.generation).await?;
-    Ok(views.iter().flat_map(|(owner, view)| dane_others::unmatched(owner, &view.others, &chain)).collect())
+    let Some(spare) = working.document.spare.clone() else { return Ok(Vec::new()) };
+    let mut unmatched = left_behind(world, working, spare.spki).await;
+    if views.values().any(|v| !v.others.is_empty()) {
+        let chain = world.store.chain(&working.wanted.name, spare.generation).await?;
+        let of_others =
+            |(owner, view): (&String, &OwnerView)| dane_others::unmatched(owner, &view.others, &chain);
+        unmatched.extend(views.iter().flat_map(of_others));
+    }
+    Ok(unmatched)
+}
+
+/// Records of ours stay where zones.yaml no longer has the name, and senders go on believing them. Nobody adds the next
+/// keys there, so the one to come may be missing. A name that another certificate has is that one's.
+async fn left_behind(world: &World, working: &mut Working<'_>, to: SpkiDigest) -> Vec<String> {
+    let named: BTreeSet<_> = world.desired().certificates.values().flat_map(|c| &c.tlsa).cloned().collect();
+    let pins = working.document.pins.iter().filter_map(|pin| Name::from_ascii(&pin.owner).ok());
+    let left: BTreeSet<_> = pins.filter(|owner| !named.contains(owner)).collect();
+    let mut unmatched = Vec::new();
+    for owner in left {
+        let one = Certificate { tlsa: vec![owner.clone()], ..working.wanted.clone() };
+        match observe::pins(world, &one).await {
+            Ok((views, _)) => {
+                let lacks = |view: &OwnerView| !view.somewhere.is_empty() && !view.everywhere.contains(&to);
+                if views.values().any(lacks) {
+                    unmatched.push(format!(
+                        "TLSA at `{}`, which zones.yaml no longer names, does not have the key {to}",
+                        owner.to_ascii().trim_end_matches('.')
+                    ));
+                }
+            }
+            Err(e) => working.warn(format!("TLSA of ours at a name that zones.yaml no longer has: {e}")),
+        }
+    }
+    unmatched
 }

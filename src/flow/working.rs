@@ -15,6 +15,8 @@ pub(super) struct Working<'a> {
     pub(super) live: Option<u64>,
     /// What `rotate` asks for, until it is begun.
     pub(super) wish: Option<Wish>,
+    /// The same, as the command line said it: another rotation may have to end first.
+    pub(super) asked: Option<Wish>,
     pub(super) changes: Vec<String>,
     pub(super) warnings: Vec<String>,
 }
@@ -26,6 +28,7 @@ impl<'a> Working<'a> {
             document: Document::default(),
             live: None,
             wish,
+            asked: wish,
             changes: Vec::new(),
             warnings: Vec::new(),
         }

@@ -249,6 +249,8 @@ pub struct Files {
     pub mode: u32,
     /// Stable names in the folder, beside `NAME/`.
     pub links: BTreeMap<Part, String>,
+    /// `key: by-reload`: the administrator's word that the reload command gives the server the key of the new chain.
+    pub key_by_reload: bool,
     /// One file with key and chain, which certificates may share; none where the key is elsewhere, or on request.
     pub chains: Option<Chains>,
 }
@@ -302,5 +304,17 @@ impl Certificate {
     /// Whether danesmith has the private key of what it installs.
     pub fn has_private_key(&self) -> bool {
         !matches!(self.keys, Keys::Own { active: ActiveKey::Csr(_), .. })
+    }
+
+    /// Whether a switch to the other key would deploy a chain beside another private key than its own: a server that loads
+    /// both stops TLS. Either key may be the one to come, so both have to be here.
+    pub fn deploys_without_key(&self) -> bool {
+        let here = match &self.keys {
+            Keys::Managed(_) => true,
+            Keys::Own { active, backup } => {
+                matches!((active, backup), (ActiveKey::PrivateKey(_), Some(BackupKey::PrivateKey(_))))
+            }
+        };
+        !here && self.deploy.files.as_ref().is_some_and(|files| !files.key_by_reload)
     }
 }

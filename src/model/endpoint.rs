@@ -154,7 +154,7 @@ pub enum FailureKind {
     Refused,
     /// No answer in time, before or after the connection stood.
     Timeout,
-    /// The server offers no STARTTLS.
+    /// The server offers no STARTTLS, or refuses it when asked (RFC 3207 §4: 454).
     NoStarttls,
     /// The protocol before TLS went wrong: a refusal, an answer that makes no sense, a closed connection.
     Dialogue,
@@ -213,6 +213,8 @@ pub struct FailedProbe {
     pub at: String,
     /// Why no key is known.
     pub reason: String,
+    /// DNS has no address for this host, or the host is an address itself: senders find it by no other name.
+    pub nowhere: bool,
 }
 
 impl EndpointView {

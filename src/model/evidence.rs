@@ -68,7 +68,8 @@ impl<'a> Presence<'a> {
     /// Probes that told nothing, for people; what they would have shown is unknown.
     pub fn failed(&self) -> Vec<String> {
         let gone = |host: &str| self.durable.gone.iter().any(|g| g.from <= self.now && g.host == host);
-        let failed = self.view.failed.iter().filter(|f| !gone(&f.host));
+        // A host that was gone and has an address again counts: senders find it, whatever it presents.
+        let failed = self.view.failed.iter().filter(|f| !(f.nowhere && gone(&f.host)));
         failed.map(|f| format!("{}: {}", f.at, f.reason)).collect()
     }
 

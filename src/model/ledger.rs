@@ -222,11 +222,12 @@ fn enter(document: &mut Document, phase: Phase) {
     }
 }
 
-/// The end of a rotation: the roles shift.
-pub fn shift(document: &mut Document, backup: Option<SpkiDigest>, now: Timestamp) {
+/// The end of a rotation: the roles shift. No server has the former pin at these owners; elsewhere, at names that zones.yaml
+/// no longer has, it may stand, and is remembered until somebody looks.
+pub fn shift(document: &mut Document, owners: &[String], backup: Option<SpkiDigest>, now: Timestamp) {
     let Some(rotation) = document.rotation.take() else { return };
     document.keys = Some(KeyPair { active: rotation.to, backup });
-    document.pins.retain(|p| p.spki != rotation.from);
+    document.pins.retain(|p| p.spki != rotation.from || !owners.contains(&p.owner));
     document.retired.insert(rotation.from);
     document.spare = None;
     (document.serving_since, document.renewals) = (Some(now), 0);

@@ -30,7 +30,10 @@ impl Lock {
                 "another danesmith run holds it",
             )
             .remains("Nothing was changed by this run.")
-            .hint("wait until the other run has ended; the lock frees itself even if that run is killed")),
+            .hint(
+                "wait until the other run has ended, or interrupt it (one with --wait may wait for hours); the lock frees \
+                 itself even if that run is killed, and what it began goes on in the next one",
+            )),
             Err(TryLockError::Error(e)) => Err(atomic::failed("lock", path, &e)),
         }
     }

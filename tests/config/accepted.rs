@@ -55,6 +55,7 @@ fn the_example_loads_as_it_stands() {
         group: Some("postfix".into()),
         mode: 0o640,
         links: links.map(|(part, name)| (part, name.to_owned())).into(),
+        key_by_reload: false,
         chains: Some(Chains { name: "chains.pem".into(), members: vec!["mx1".into()] }),
     };
     assert_eq!(deploy.files.as_ref(), Some(&files));

@@ -21,8 +21,15 @@ fn a_folder_is_enough() {
     let files = desired.certificates["mx"].deploy.files.clone().unwrap();
     assert!(files.dir.is_absolute() && files.dir.ends_with("tls"));
     let chains = Some(Chains { name: "chains.pem".into(), members: vec!["mx".into()] });
-    let expected =
-        Files { dir: files.dir.clone(), owner: None, group: None, mode: 0o600, links: [].into(), chains };
+    let expected = Files {
+        dir: files.dir.clone(),
+        owner: None,
+        group: None,
+        mode: 0o600,
+        links: [].into(),
+        key_by_reload: false,
+        chains,
+    };
     assert_eq!(files, expected);
     let grouped = good(&text.replace("{dir: tls}", "{dir: tls, group: postfix}"));
     assert_eq!(grouped.certificates["mx"].deploy.files.as_ref().unwrap().mode, 0o640);
@@ -131,4 +138,11 @@ fn who_shares_a_file_agrees() {
         let chains = desired.certificates[name].deploy.files.as_ref().unwrap().chains.clone();
         assert_eq!(chains.unwrap().members, ["mx", "second"]);
     }
+}
+
+#[test]
+fn the_word_for_a_key_that_follows_its_chain_is_by_reload() {
+    let text = SMALL.replace("    keys:", "    deploy: {dir: tls, key: by-reload}\n    keys:");
+    assert!(good(&text).certificates["mx"].deploy.files.as_ref().unwrap().key_by_reload);
+    refused("dir: tls, key: yes", "29: certificates.mx.deploy.key: must be `by-reload`, or absent");
 }

@@ -18,4 +18,5 @@ mod rehearsed;
 mod restored;
 mod schedule;
 mod sweep;
+mod trouble;
 mod twenty;

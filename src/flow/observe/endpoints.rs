@@ -16,24 +16,47 @@ pub(in crate::flow) async fn endpoints(world: &World, wanted: &Certificate) -> E
     let mut view = EndpointView::default();
     let Endpoints::Listed(list) = &wanted.endpoints else { return view };
     let probed = join_all(list.iter().map(|e| async move { (e, probe(world, e).await) })).await;
-    for (endpoint, presented) in probed {
+    for (endpoint, Probed { presented, nowhere }) in probed {
+        let before = view.failed.len();
         match presented {
             Err(words) => fail(&mut view, endpoint, endpoint.to_string(), words),
             Ok(answers) => add(&mut view, endpoint, &answers),
         }
+        view.failed.iter_mut().skip(before).for_each(|failed| failed.nowhere = nowhere);
     }
     view
 }
 
+/// What an endpoint showed.
+struct Probed {
+    presented: Result<Vec<Presented>, String>,
+    /// DNS has no address for the host, or the host is an address.
+    nowhere: bool,
+}
+
 /// At the addresses that senders find in DNS: this machine's `hosts` file may know one of several instances only, such as
 /// 127.0.1.1 on the mail host itself. It counts where DNS has no address at all.
-async fn probe(world: &World, endpoint: &Endpoint) -> Result<Vec<Presented>, String> {
-    let name = match (endpoint.host.parse::<IpAddr>(), Name::from_ascii(format!("{}.", endpoint.host))) {
-        (Err(_), Ok(name)) => name,
-        _ => return world.endpoints.probe(endpoint).await.map_err(|failure| failure.words),
+async fn probe(world: &World, endpoint: &Endpoint) -> Probed {
+    let addresses = match (endpoint.host.parse::<IpAddr>(), Name::from_ascii(format!("{}.", endpoint.host))) {
+        (Err(_), Ok(name)) => addresses(world, &name).await,
+        _ => Ok(BTreeSet::new()),
     };
+    let addresses = match addresses {
+        Ok(addresses) => addresses,
+        Err(words) => return Probed { presented: Err(words), nowhere: false },
+    };
+    if addresses.is_empty() {
+        let presented = world.endpoints.probe(endpoint).await.map_err(|failure| failure.words);
+        return Probed { presented, nowhere: true };
+    }
+    let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port)).collect();
+    Probed { presented: Ok(world.endpoints.probe_at(endpoint, &addresses).await), nowhere: false }
+}
+
+/// The addresses in DNS.
+async fn addresses(world: &World, name: &Name) -> Result<BTreeSet<IpAddr>, String> {
     let both =
-        join(world.reads.lookup(&name, RecordType::A), world.reads.lookup(&name, RecordType::AAAA)).await;
+        join(world.reads.lookup(name, RecordType::A), world.reads.lookup(name, RecordType::AAAA)).await;
     let mut addresses = BTreeSet::new();
     for found in [both.0, both.1] {
         let found = found.map_err(|e| format!("its addresses are not known: {}", e.cause))?;
@@ -42,11 +65,7 @@ async fn probe(world: &World, endpoint: &Endpoint) -> Result<Vec<Presented>, Str
         }
         addresses.extend(found.records.iter().filter_map(RData::ip_addr));
     }
-    if addresses.is_empty() {
-        return world.endpoints.probe(endpoint).await.map_err(|failure| failure.words);
-    }
-    let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port)).collect();
-    Ok(world.endpoints.probe_at(endpoint, &addresses).await)
+    Ok(addresses)
 }
 
 fn add(view: &mut EndpointView, endpoint: &Endpoint, answers: &[Presented]) {
@@ -112,7 +131,7 @@ fn same(one: &Shown, other: &Shown) -> bool {
 }
 
 fn fail(view: &mut EndpointView, endpoint: &Endpoint, at: String, reason: String) {
-    let failed = FailedProbe { host: endpoint.host.clone(), at, reason };
+    let failed = FailedProbe { host: endpoint.host.clone(), at, reason, nowhere: false };
     if !view.failed.contains(&failed) {
         view.failed.push(failed);
     }

@@ -129,7 +129,7 @@ impl World {
         let next = state.unused();
         assert!(next.is_some(), "the world has too few keys: {state:?}");
         state.backup = next.unwrap_or_default();
-        ledger::shift(document, Some(key(state.backup)), now());
+        ledger::shift(document, &[OWNER.to_owned()], Some(key(state.backup)), now());
         document.retired.remove(&key(state.backup));
     }
 
@@ -167,6 +167,7 @@ impl World {
             unsigned_ok: BTreeSet::new(),
             renew: Renew::Third,
             backup_usable: true,
+            deploys_without_key: false,
             siblings: Vec::new(),
             // One TTL is the exact bound: the default of two would hide a rule that is off by one.
             policy: Policy {
@@ -209,7 +210,8 @@ impl World {
             key: key(n),
             chain: Vec::new(),
         });
-        let failed = FailedProbe { host: String::new(), at: String::new(), reason: String::new() };
+        let failed =
+            FailedProbe { host: String::new(), at: String::new(), reason: String::new(), nowhere: false };
         let told = silent.is_some() && self.broken != Some(Broken::SilenceIsConsent);
         EndpointView {
             shown: shown.collect(),

@@ -42,6 +42,8 @@ pub struct Wanted {
     pub renew: Renew,
     /// Whether a certificate can be asked for with the backup key: not when only its digest or public key is known.
     pub backup_usable: bool,
+    /// The servers' folder would get the chain of the other key, and not its private key.
+    pub deploys_without_key: bool,
     /// Other certificates that share an owner name with this one: RSA beside ECDSA.
     pub siblings: Vec<Sibling>,
     /// How long a pin must have been published.
@@ -301,6 +303,9 @@ pub fn plan(
         let decided = rotation::decided(wanted, durable, live, observed, now);
         return decided.unwrap_or(Step::Relink(installed.generation));
     }
+    if let Some(step) = rotation::turn_back(wanted, durable, observed, now) {
+        return step;
+    }
     if let Some(step) = certificate::certificate(wanted, durable, observed, now) {
         return step;
     }
@@ -332,3 +337,5 @@ pub fn plan(
 mod rules_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trouble_tests;

@@ -81,7 +81,13 @@ fn proven(
         return None;
     }
     let mut wrong = presence.others_than(&presented);
-    wrong.extend(presence.failed());
+    // A host that is down does not keep a vanished pin away where others stand: one more cannot make it worse.
+    let joins = |owner: &String| {
+        observed.pins.as_ref().and_then(|views| views.get(owner)).is_some_and(|v| !v.everywhere.is_empty())
+    };
+    if !missing.iter().all(|(owner, _)| joins(owner)) {
+        wrong.extend(presence.failed());
+    }
     let nobody = !presented.iter().any(|k| presence.shows(*k));
     // A server that was told to reload may need a moment.
     (nobody || !wrong.is_empty())

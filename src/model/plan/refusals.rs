@@ -59,7 +59,8 @@ pub(super) fn pinned_otherwise(active: Option<SpkiDigest>, owner: &str, view: &O
         action: format!("get a certificate for {ours}"),
         cause: format!("TLSA at `{}` pins other keys only ({})", bare(owner), there.join(", ")),
         remains: "Mail is safe: nothing was ordered, no TLSA record was changed.".into(),
-        hint: "if the state directory was lost, restore it from a backup; else give the key that the server presents \
+        hint: "if the state directory was lost, restore it from a backup; if zones.yaml calls the certificate otherwise \
+               than before, give it its former name; else give the key that the server presents \
                now as `active`, or publish the active key's record beside those that are there, wait two TTLs, and \
                run again"
             .into(),
@@ -193,7 +194,7 @@ pub(super) fn nothing_pinned() -> Refusal {
 
 pub(super) fn no_backup() -> Refusal {
     rotate(
-        "there is no backup key".into(),
+        "there is no backup key; one that was active before does not count".into(),
         "give one as `backup` in zones.yaml (danesmith keys new, danesmith keys csr) and run apply: its pin is published, \
          and ripe after the waiting time",
     )
@@ -209,6 +210,18 @@ pub(super) fn backup_by_digest(key: SpkiDigest) -> Refusal {
             "of the backup key {key} only the digest or public key is known: no certificate can be asked for"
         ),
         "give its CSR or private key as `backup` in zones.yaml",
+    )
+}
+
+pub(super) fn key_elsewhere(key: SpkiDigest) -> Refusal {
+    rotate(
+        format!(
+            "only the CSR of one key is here: `deploy` would put the chain for the key {key} beside a private key that it \
+             does not fit, and a server that loads both stops TLS"
+        ),
+        "have the reload command give the server the private key that belongs to the new chain, and write `key: by-reload` \
+         below `deploy`; or drop `deploy` and install the chain by hand (danesmith waits for it); or give private keys \
+         instead of CSRs",
     )
 }
 
@@ -278,7 +291,10 @@ pub(super) fn third_key(strangers: &[String]) -> Refusal {
 
 pub(super) fn others_would_match_nothing(unmatched: &[String]) -> Refusal {
     rotate(
-        format!("TLSA records that are not ours would match nothing any more: {}", unmatched.join("; ")),
+        format!(
+            "TLSA records that danesmith does not keep would match nothing any more: {}",
+            unmatched.join("; ")
+        ),
         "publish their counterparts for the backup key, wait two TTLs, and rotate then; or remove them",
     )
 }

@@ -29,7 +29,6 @@ pub(super) fn rotation(
     };
     let abort = wanted.wish == Some(Wish::Abort);
     match rotation.phase {
-        Phase::Deploying if abort => Some(Step::Abort),
         Phase::Deploying => Some(deploying(wanted, durable, rotation, observed, now)),
         Phase::Aborting => Some(aborting(wanted, durable, rotation, observed, now)),
         Phase::Retiring if abort => Some(Step::Refuse(refusals::too_late_to_abort(rotation))),
@@ -85,6 +84,9 @@ fn may_begin(
     }
     if !wanted.backup_usable {
         return Err(refusals::backup_by_digest(backup).into());
+    }
+    if wanted.deploys_without_key {
+        return Err(refusals::key_elsewhere(backup).into());
     }
     if wanted.proof == Proof::Word {
         return Err(refusals::endpoints_unchecked().into());
@@ -208,6 +210,36 @@ fn back(
     Step::Wait(until, format!("the former key is not served again yet: {}", blocked.refusal.cause))
 }
 
+/// An abort comes before what may fail because of the new certificate: its order, its deployment, its reload command. It goes
+/// ahead of them only where the former pin stands.
+pub(super) fn turn_back(
+    wanted: &Wanted,
+    durable: &Document,
+    observed: &Observed,
+    now: Timestamp,
+) -> Option<Step> {
+    let rotation = durable.rotation.as_ref()?;
+    let served = durable.installed.as_ref().map(|i| i.spki);
+    if refusals::keys_changed_meanwhile(wanted, durable).is_some() {
+        return None;
+    }
+    match rotation.phase {
+        Phase::Deploying => (wanted.wish == Some(Wish::Abort)).then_some(Step::Abort),
+        Phase::Aborting if served == Some(rotation.to) && former_staged(wanted, durable, rotation) => {
+            let Some(views) = &observed.pins else { return Some(Step::ObservePins) };
+            let stands = |owner| views.get(owner).is_some_and(|v| v.everywhere.contains(&rotation.from));
+            let step =
+                wanted.owners.iter().all(stands).then(|| back(wanted, durable, rotation, observed, now));
+            step.filter(|step| !matches!(step, Step::Wait(..)))
+        }
+        _ => None,
+    }
+}
+
+fn former_staged(wanted: &Wanted, durable: &Document, rotation: &Rotation) -> bool {
+    durable.spare.as_ref().is_some_and(|spare| spare.spki == rotation.from && spare.names == wanted.names)
+}
+
 /// A run was killed after it had decided to switch, and before anything was switched. What was true then must be true now,
 /// else the switch is undone on disk: `live` never left the other certificate.
 pub(super) fn decided(
@@ -237,10 +269,10 @@ fn aborting(
     now: Timestamp,
 ) -> Step {
     if durable.installed.as_ref().is_some_and(|i| i.spki != rotation.from) {
-        let usable = |spare: &Installed| spare.spki == rotation.from && spare.names == wanted.names;
-        return match &durable.spare {
-            Some(spare) if usable(spare) => back(wanted, durable, rotation, observed, now),
-            _ => patience(durable, now).unwrap_or(Step::Stage(rotation.from)),
+        return if former_staged(wanted, durable, rotation) {
+            back(wanted, durable, rotation, observed, now)
+        } else {
+            patience(durable, now).unwrap_or(Step::Stage(rotation.from))
         };
     }
     let Some(view) = &observed.endpoints else { return Step::ObserveEndpoints };

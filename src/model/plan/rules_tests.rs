@@ -41,6 +41,7 @@ pub(super) fn wanted() -> Wanted {
         unsigned_ok: BTreeSet::new(),
         renew: Renew::Third,
         backup_usable: true,
+        deploys_without_key: false,
         siblings: Vec::new(),
         policy: Policy::default(),
         schedule: Rotate::Manual,
@@ -255,7 +256,7 @@ fn rule_6_the_old_pin_goes_only_when_every_probe_showed_another_key() {
     assert!(!nobody(&shown(&[B, A])));
     assert!(!nobody(&shown(&[])));
     let (host, at) = ("mx2.example.org".to_owned(), "smtp://mx2.example.org:25".to_owned());
-    let failed = vec![FailedProbe { host, at, reason: "no answer".into() }];
+    let failed = vec![FailedProbe { host, at, reason: "no answer".into(), nowhere: true }];
     assert!(!nobody(&EndpointView { failed, ..shown(&[B]) }));
 }
 
@@ -341,6 +342,12 @@ fn rule_18_records_of_others_that_would_match_nothing_refuse_the_switch() {
 fn rule_20_no_certificate_is_asked_for_with_a_backup_known_by_its_digest() {
     let digest = Wanted { backup_usable: false, ..wanted() };
     assert!(refused(calm(&digest, &steady(WAIT))).contains("only the digest or public key is known"));
+}
+
+#[test]
+fn rule_20_a_chain_is_not_deployed_beside_another_private_key_than_its_own() {
+    let elsewhere = Wanted { deploys_without_key: true, ..wanted() };
+    assert!(refused(calm(&elsewhere, &steady(WAIT))).contains("stops TLS"));
 }
 
 #[test]

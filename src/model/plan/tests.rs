@@ -28,6 +28,7 @@ fn wanted() -> Wanted {
         unsigned_ok: BTreeSet::new(),
         renew: Renew::Third,
         backup_usable: true,
+        deploys_without_key: false,
         siblings: Vec::new(),
         policy: Policy::default(),
         schedule: Rotate::Manual,

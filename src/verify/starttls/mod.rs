@@ -106,9 +106,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
         self.failed(format!("the server spoke out of turn (`{words}`): possible injection, no TLS was begun"))
     }
 
-    /// The server answered, but not with what lets us go on.
+    /// The server answered, but not with what lets us go on. Who offers TLS and then has none is as if it offered none.
     fn refused<T>(&self, to: &str, lines: &[String]) -> Result<T, Failure> {
-        Err(self.failed(format!("{to} was answered with `{}`", quote(&lines.join(" / ")))))
+        let failure = self.failed(format!("{to} was answered with `{}`", quote(&lines.join(" / "))));
+        let kind = if ["STARTTLS", "STLS"].contains(&to) { FailureKind::NoStarttls } else { failure.kind };
+        Err(Failure { kind, ..failure })
     }
 
     fn not_offered<T>(&self, what: &str) -> Result<T, Failure> {

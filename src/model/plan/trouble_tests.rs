@@ -1,0 +1,108 @@
+//! What goes wrong beside a rotation, and what must go on all the same.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::rules_tests::*;
+use super::*;
+use crate::model::endpoint::FailedProbe;
+use crate::model::evidence::Presence;
+use crate::model::ledger;
+use crate::model::rotation::{GoneHost, Phase, Rotation};
+
+/// B is installed and its deployment owed; the certificate for A is there.
+fn switched(phase: Phase, since: i64) -> Document {
+    Document {
+        rotation: Some(Rotation { phase, from: A, to: B, since: now() - seconds(60), forced: false }),
+        installed: Some(certificate(4, B)),
+        spare: Some(certificate(3, A)),
+        reload_owed: Some(4),
+        ..steady(since)
+    }
+}
+
+fn step(wish: Option<Wish>, durable: &Document, observed: &Observed) -> Step {
+    let live = durable.installed.as_ref().map(|i| i.generation);
+    plan(&Wanted { wish, ..wanted() }, durable, live, observed, now())
+}
+
+fn down(at: &str, nowhere: bool) -> FailedProbe {
+    FailedProbe { host: at.into(), at: format!("smtp://{at}:25"), reason: "no answer".into(), nowhere }
+}
+
+#[test]
+fn a_deployment_that_fails_does_not_keep_the_administrator_from_aborting() {
+    let seen = seeing(view(&[A, B]), &[A]);
+    let mut durable = switched(Phase::Deploying, WAIT);
+    assert_eq!(step(None, &durable, &seen), Step::Reload(4));
+    assert_eq!(step(Some(Wish::Abort), &durable, &seen), Step::Abort, "before the deployment is tried again");
+    ledger::abort(&mut durable);
+    assert_eq!(step(None, &durable, &Observed::default()), Step::ObservePins);
+    assert_eq!(step(None, &durable, &seen), Step::ServeSpare(A));
+    ledger::serve_spare(&mut durable, true);
+    assert_eq!(step(None, &durable, &seen), Step::Reload(3), "the former files are put back");
+}
+
+#[test]
+fn an_abort_that_has_to_wait_still_deploys_what_is_served() {
+    let durable = switched(Phase::Aborting, WAIT - 1);
+    assert_eq!(step(None, &durable, &seeing(view(&[A, B]), &[B])), Step::Reload(4));
+    let missing = step(None, &durable, &seeing(view(&[B]), &[B]));
+    assert!(!matches!(missing, Step::ServeSpare(_)), "{missing:?}");
+}
+
+#[test]
+fn a_host_that_is_down_does_not_keep_a_vanished_pin_away() {
+    let durable = steady(WAIT);
+    let mut seen = seeing(view(&[B]), &[A]);
+    seen.endpoints.as_mut().unwrap().failed.push(down("mx2.example.org", false));
+    assert_eq!(step(None, &durable, &seen), Step::Publish(vec![(OWNER.into(), vec![A])]));
+    // where nothing stands at all, the host may serve mail today
+    let mut first = seeing(view(&[]), &[A]);
+    first.endpoints.as_mut().unwrap().failed.push(down("mx2.example.org", false));
+    assert!(matches!(step(None, &durable, &first), Step::Hold(..)));
+}
+
+#[test]
+fn a_host_that_was_gone_and_has_an_address_again_is_waited_for() {
+    let gone = vec![GoneHost { host: "mx2.example.org".into(), from: now() - seconds(1) }];
+    let durable = Document { gone, reload_owed: None, ..switched(Phase::Deploying, WAIT) };
+    let at = |nowhere| {
+        let mut seen = seeing(view(&[A, B]), &[B]);
+        seen.endpoints.as_mut().unwrap().failed.push(down("mx2.example.org", nowhere));
+        step(None, &durable, &seen)
+    };
+    assert!(matches!(at(true), Step::Retire(_)));
+    assert!(matches!(at(false), Step::Wait(_, why) if why.contains("mx2.example.org")));
+    let mut seen = shown(&[B]);
+    seen.failed.push(down("mx2.example.org", false));
+    assert_eq!(Presence::new(&wanted(), &durable, &seen, now()).failed().len(), 1);
+}
+
+#[test]
+fn a_pin_at_an_owner_name_that_was_taken_out_meanwhile_is_removed_when_the_name_is_back() {
+    const OTHER: &str = "_465._tcp.mx1.example.org.";
+    let mut durable = switched(Phase::Retiring, WAIT);
+    let pins = durable.pins.clone();
+    durable
+        .pins
+        .extend(pins.into_iter().map(|pin| crate::model::document::PinRecord { owner: OTHER.into(), ..pin }));
+    ledger::shift(&mut durable, &[OWNER.into()], Some(C), now());
+    let left: Vec<_> = durable.pins.iter().map(|p| (p.owner.as_str(), p.spki)).collect();
+    assert_eq!(left, [(OWNER, B), (OTHER, A), (OTHER, B)]);
+    durable.reload_owed = None;
+    let wanted = Wanted {
+        active: B,
+        backup: Some(C),
+        owners: vec![OWNER.into(), OTHER.into()],
+        wish: None,
+        ..wanted()
+    };
+    let both =
+        |pins: &[SpkiDigest]| [(OWNER.to_owned(), view(&[B, C])), (OTHER.to_owned(), view(pins))].into();
+    ledger::record_seen(&mut durable, &[(OWNER.into(), C), (OTHER.into(), C)], now());
+    let seen = Observed { pins: Some(both(&[A, B, C])), ..seeing(view(&[]), &[B]) };
+    let step = plan(&wanted, &durable, Some(4), &seen, now());
+    assert!(
+        matches!(&step, Step::Unpublish(owners, evidence) if *owners == [OTHER] && evidence.key() == A),
+        "{step:?}"
+    );
+}
