@@ -1,6 +1,7 @@
 //! A server that cannot take the new key, and an administrator who thinks again.
 
 use crate::post::{HOST, OWNER, Post, TTL, set};
+use crate::schedule::make_renewal_due;
 use crate::support::BIND;
 use crate::support::mail::MailServer;
 use std::fs;
@@ -173,4 +174,21 @@ fn records_at_a_name_that_zones_yaml_lost_stop_the_rotation_that_would_leave_the
     }
     post.run(&["rotate", "mx", "--wait"]).ends(0);
     assert_ne!(post.keys().0, b);
+}
+
+#[test]
+fn a_server_that_does_not_take_the_renewed_certificate_is_named() {
+    let (post, a, _) = ripe();
+    make_renewal_due(&post);
+    let run = post.run(&["apply"]).ends(0);
+    assert_eq!(run.json["certificates"][0]["warnings"], serde_json::json!([]), "both took it in time");
+    post.lab.hold(MailServer::Mx2);
+    make_renewal_due(&post);
+    let run = post
+        .run(&["apply"])
+        .ends(0)
+        .says(&["mx.example.test", "presents another certificate for the same key"]);
+    let warnings = run.json["certificates"][0]["warnings"].to_string();
+    assert!(warnings.contains("127.0.0.26") && !warnings.contains("127.0.0.25"), "{warnings}");
+    assert_eq!(post.presented(), [Some(a.clone()), Some(a)], "mail is as safe as before");
 }
