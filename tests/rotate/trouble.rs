@@ -192,3 +192,28 @@ fn a_server_that_does_not_take_the_renewed_certificate_is_named() {
     assert!(warnings.contains("127.0.0.26") && !warnings.contains("127.0.0.25"), "{warnings}");
     assert_eq!(post.presented(), [Some(a.clone()), Some(a)], "mail is as safe as before");
 }
+
+#[test]
+fn names_that_change_in_the_middle_of_a_rotation_get_a_certificate_for_the_new_key() {
+    let (post, a, b) = ripe();
+    post.lab.hold(MailServer::Mx2);
+    post.run(&["rotate", "mx", "--detailed-exitcode"]).ends(3);
+    let yaml = post.lab.dir().join("zones.yaml");
+    let two = post
+        .lab
+        .read("zones.yaml")
+        .replace(&format!("names: [{HOST}]"), &format!("names: [{HOST}, mx1.{HOST}]"));
+    fs::write(&yaml, two).unwrap();
+    let run = post.run(&["plan"]).ends(0);
+    let changes = run.json["certificates"][0]["changes"].to_string();
+    assert!(
+        changes.contains("its names changed") && changes.contains(&b) && changes.contains("~ run "),
+        "{changes}"
+    );
+    assert!(!changes.contains("withdraw"), "{changes}");
+    post.run(&["apply", "--detailed-exitcode"]).ends(3);
+    assert_eq!(post.presented(), [Some(b.clone()), Some(a)]);
+    post.lab.release(MailServer::Mx2);
+    post.run(&["apply", "--wait"]).ends(0);
+    assert_eq!((post.keys().0, post.document()["rotation"].is_null()), (b, true));
+}
