@@ -14,8 +14,10 @@ pub fn target(text: &str) -> Result<Target, String> {
         let owner = names::tlsa_owner(text)?;
         return servers::endpoint_of(&owner).map(Target::Endpoint);
     }
-    if text.parse::<IpAddr>().is_ok() {
-        return Err("an address alone does not say what to speak: write smtp://ADDRESS".into());
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if bare.parse::<IpAddr>().is_ok() {
+        let shown = if bare.contains(':') { format!("[{bare}]") } else { bare.to_owned() };
+        return Err(format!("an address alone does not say what to speak: write smtp://{shown}"));
     }
     let (host, port) = servers::split_port(text)?;
     let Some(port) = port else { return names::host(host).map(Target::Domain) };

@@ -39,6 +39,17 @@ pub fn ripe_everywhere(
     each.try_fold(Timestamp::MIN, |latest, ripe| Some(latest.max(ripe?)))
 }
 
+/// Until when caches may hold records from before the first look, with a TTL that nobody saw; `None` once that is over.
+pub fn unknown_until(
+    document: &Document,
+    owners: &[String],
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let histories = document.history.iter().filter(|history| owners.contains(&history.owner));
+    histories.map(|history| later(history.since, policy.floor)).max().filter(|until| *until > now)
+}
+
 /// How long after the last sight of this TTL (seconds) caches are waited for.
 pub fn waiting(policy: &Policy, ttl: u32) -> SignedDuration {
     SignedDuration::from_secs(i64::from(ttl) * i64::from(policy.ttls)) + policy.slack

@@ -5,7 +5,7 @@ use crate::clock::minute;
 use crate::model::document::Document;
 use crate::model::key::SpkiDigest;
 use crate::model::rotation::Rotation;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that must not be done now, and when it may be tried again.
@@ -262,11 +262,42 @@ pub(super) fn signatures_end(owner: &str, end: Timestamp) -> Refusal {
     )
 }
 
-pub(super) fn unripe(key: SpkiDigest, ripe: Timestamp, ttl: u32) -> Refusal {
+/// What caches may hold from before.
+pub(super) struct Caches {
+    /// The longest TTL seen, in seconds.
+    pub(super) ttl: u32,
+    /// The TTL that is assumed of what nobody saw.
+    pub(super) floor: SignedDuration,
+    /// Until when that counts.
+    pub(super) unknown_until: Option<Timestamp>,
+}
+
+impl Caches {
+    fn words(&self) -> String {
+        let seen = format!("longest TTL seen: {} s", self.ttl);
+        match self.unknown_until {
+            Some(until) => format!(
+                "{seen}; what stood there before the first look is not known, and counts with {} s until {}",
+                self.floor.as_secs(),
+                minute(until)
+            ),
+            None => seen,
+        }
+    }
+
+    /// The longest time, in seconds, that a cache may go on with what it has.
+    fn longest(&self, now: Timestamp) -> i64 {
+        let unknown = self.unknown_until.map_or(0, |until| until.duration_since(now).as_secs());
+        unknown.max(self.ttl.into())
+    }
+}
+
+pub(super) fn unripe(key: SpkiDigest, ripe: Timestamp, caches: &Caches) -> Refusal {
     rotate(
         format!(
-            "the pin of {key} is not ripe before {}: caches may hold TLSA records of before (longest TTL seen: {ttl} s)",
-            minute(ripe)
+            "the pin of {key} is not ripe before {}: caches may hold TLSA records of before ({})",
+            minute(ripe),
+            caches.words()
         ),
         "run again then, or let `--wait` wait",
     )
@@ -300,14 +331,15 @@ pub(super) fn others_would_match_nothing(unmatched: &[String]) -> Refusal {
 }
 
 /// The active key leaked and the backup's pin is not ripe: both ways cost something, so the administrator chooses.
-pub(super) fn no_safe_choice(unripe: Refusal, ripe: Timestamp, ttl: u32) -> Refusal {
+pub(super) fn no_safe_choice(unripe: Refusal, ripe: Timestamp, caches: &Caches, now: Timestamp) -> Refusal {
     Refusal {
         action: "switch to the backup key at once".into(),
         cause: format!(
             "{}. There is no safe choice: (1) keep the leaked key until {}: whoever holds it can pose as your server so \
-             long; (2) switch now: senders whose caches lack the new pin defer mail, each for at most {ttl} s",
+             long; (2) switch now: senders whose caches lack the new pin defer mail, each for at most {} s",
             unripe.cause,
-            minute(ripe)
+            minute(ripe),
+            caches.longest(now)
         ),
         remains: unripe.remains,
         hint: "(1) danesmith rotate CERT --wait; (2) danesmith rotate CERT --emergency --switch-now. Removing the TLSA \

@@ -3,7 +3,7 @@
 
 use super::certificate::patience;
 use super::pins::{Standing, standing};
-use super::refusals::{self, Blocked};
+use super::refusals::{self, Blocked, Caches};
 use super::{Guard, Observed, Proof, Step, Wanted, Wish};
 use crate::model::desired::Rotate;
 use crate::model::document::{Document, Installed};
@@ -61,7 +61,7 @@ fn emergency(wanted: &Wanted, durable: &Document, refusal: super::Refusal, now: 
     let ripe = wanted.backup.and_then(|b| ripe_everywhere(durable, &wanted.owners, b, &wanted.policy));
     match (wanted.wish, ripe) {
         (Some(Wish::Emergency { .. }), Some(ripe)) if ripe > now => {
-            refusals::no_safe_choice(refusal, ripe, longest_ttl(durable))
+            refusals::no_safe_choice(refusal, ripe, &caches(wanted, durable, now), now)
         }
         _ => refusal,
     }
@@ -148,7 +148,7 @@ fn ripe(
     }
     match ripe_everywhere(durable, &wanted.owners, key, &wanted.policy) {
         Some(ripe) if ripe <= now => Ok(Ripe::believed(key)),
-        Some(ripe) => Err(Blocked::until(ripe, refusals::unripe(key, ripe, longest_ttl(durable)))),
+        Some(ripe) => Err(Blocked::until(ripe, refusals::unripe(key, ripe, &caches(wanted, durable, now)))),
         None => {
             Err(Blocked::until(soon(now, now), refusals::clock_stands(key, restarted(wanted, durable, now))))
         }
@@ -373,6 +373,14 @@ fn restarted(wanted: &Wanted, durable: &Document, now: Timestamp) -> Timestamp {
 /// The largest TTL that a cache may still hold the RRsets with, seconds.
 fn longest_ttl(durable: &Document) -> u32 {
     durable.history.iter().flat_map(|h| h.ttls.iter().map(|t| t.ttl)).max().unwrap_or(0)
+}
+
+fn caches(wanted: &Wanted, durable: &Document, now: Timestamp) -> Caches {
+    Caches {
+        ttl: longest_ttl(durable),
+        floor: wanted.policy.floor,
+        unknown_until: ripeness::unknown_until(durable, &wanted.owners, &wanted.policy, now),
+    }
 }
 
 /// When the pins of this key are ripe everywhere, for reports.

@@ -106,3 +106,23 @@ fn a_pin_at_an_owner_name_that_was_taken_out_meanwhile_is_removed_when_the_name_
         "{step:?}"
     );
 }
+
+#[test]
+fn what_stood_before_the_first_look_is_told_with_the_ttl_that_is_assumed() {
+    let mut durable = steady(60);
+    durable.history.iter_mut().for_each(|history| history.since = now() - seconds(60));
+    let told = |wish: Wish| match step(Some(wish), &durable, &seeing(view(&[A, B]), &[A])) {
+        Step::Hold(_, refusal) | Step::Refuse(refusal) => refusal.cause,
+        other => panic!("{other:?}"),
+    };
+    let unknown = "what stood there before the first look is not known, and counts with 86400 s until 2026-11-23 11:59 UTC";
+    assert!(told(Wish::Rotate).contains(unknown), "{}", told(Wish::Rotate));
+    let leaked = told(Wish::Emergency { switch_now: false });
+    assert!(leaked.contains("each for at most 86340 s"), "{leaked}");
+    durable.history.iter_mut().for_each(|history| history.since = now() - seconds(86_400));
+    let known = step(Some(Wish::Rotate), &durable, &seeing(view(&[A, B]), &[A]));
+    assert!(
+        matches!(&known, Step::Hold(_, refusal) if refusal.cause.ends_with("(longest TTL seen: 3600 s)")),
+        "{known:?}"
+    );
+}
