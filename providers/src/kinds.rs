@@ -37,6 +37,8 @@ pub struct Kind {
     pub docs: Option<String>,
     /// The file that describes it; none: built in.
     pub file: Option<String>,
+    /// Its lines in `zones.yaml`, to begin with; none: its fields tell.
+    pub example: Option<&'static str>,
 }
 
 /// One field.
@@ -79,6 +81,7 @@ struct BuiltIn {
     note: &'static str,
     /// Name, whether it must be given, whether it is a secret, what it is.
     fields: &'static [(&'static str, bool, bool, &'static str)],
+    example: &'static str,
 }
 
 const BOTH: &[RecordType] = &[RecordType::TXT, RecordType::TLSA];
@@ -104,6 +107,8 @@ const BUILT_IN: [BuiltIn; 6] = [
             ("tls", false, false, "trust root and name for transport: tls"),
             ("timeout", false, false, "for one message and its answer; default 5s"),
         ],
+        example: "server: 192.0.2.53\n\
+                  tsig: {name: danesmith-key, algorithm: hmac-sha256, secret: {file: tsig.secret}}",
     },
     BuiltIn {
         name: "exec",
@@ -120,6 +125,8 @@ const BUILT_IN: [BuiltIn; 6] = [
             ("env", false, false, "its environment beyond PATH"),
             ("timeout", false, false, "for one request; default 60s"),
         ],
+        example: "command: [/usr/local/lib/my-plugin]\n\
+                  config: {token: {file: token}}",
     },
     BuiltIn {
         name: "acme_sh",
@@ -136,6 +143,9 @@ const BUILT_IN: [BuiltIn; 6] = [
             ("env", false, false, "the variables it reads; secrets as references"),
             ("removal", false, false, REMOVAL),
         ],
+        example: "install: /root/.acme.sh\n\
+                  script: dns_cf\n\
+                  env: {CF_Token: {file: cf.token}}",
     },
     BuiltIn {
         name: "lexicon",
@@ -151,6 +161,8 @@ const BUILT_IN: [BuiltIn; 6] = [
             ("options", false, false, "its options there; secrets as references"),
             ("python", false, false, "the Python that has it; default python3"),
         ],
+        example: "provider: cloudflare\n\
+                  options: {auth_token: {file: cf.token}}",
     },
     BuiltIn {
         name: "lego_exec",
@@ -166,6 +178,8 @@ const BUILT_IN: [BuiltIn; 6] = [
             ("env", false, false, "its environment beyond PATH; secrets as references"),
             ("removal", false, false, REMOVAL),
         ],
+        example: "program: /usr/local/bin/update-dns\n\
+                  env: {TOKEN: {file: token}}",
     },
     BuiltIn {
         name: "httpreq",
@@ -183,6 +197,9 @@ const BUILT_IN: [BuiltIn; 6] = [
             ("root", false, false, "PEM file with the only trusted root"),
             ("removal", false, false, REMOVAL),
         ],
+        example: "endpoint: https://dns.example.org/\n\
+                  username: danesmith\n\
+                  password: {file: httpreq.password}",
     },
 ];
 
@@ -210,6 +227,7 @@ fn built_in(kind: &BuiltIn) -> Kind {
         note: Some(kind.note.to_owned()),
         docs: None,
         file: None,
+        example: Some(kind.example),
     }
 }
 
@@ -249,6 +267,7 @@ fn described(spec: &Spec) -> Kind {
         note: spec.note.clone(),
         docs: spec.docs.clone(),
         file: Some(spec.file.clone()),
+        example: None,
     }
 }
 

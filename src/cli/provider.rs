@@ -3,6 +3,7 @@
 use super::ui::Ui;
 use super::wiring::{self, Access};
 use super::{Finish, Global};
+use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::flow;
 use crate::flow::authoritative::Authorities;
@@ -72,8 +73,11 @@ pub(super) async fn run(global: &Global, args: &Args, ui: &Ui) -> Result<Finish>
 
 fn show(name: &str, kinds: &[kinds::Kind]) -> Result<Finish> {
     let found = kinds.iter().find(|kind| kind.name == name).ok_or_else(|| {
-        Error::new(Kind::Usage, format!("show provider `{name}`"), "no kind has this name")
-            .hint("`danesmith provider list` shows them all")
+        let hint = match config::nearest(name, kinds.iter().map(|kind| kind.name.as_str())) {
+            Some(near) => format!("did you mean `{near}`? `danesmith provider list` shows them all"),
+            None => "`danesmith provider list` shows them all".to_owned(),
+        };
+        Error::new(Kind::Usage, format!("show provider `{name}`"), "no kind has this name").hint(hint)
     })?;
     Ok(Finish::ok(report::provider::show(found)))
 }

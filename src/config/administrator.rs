@@ -3,12 +3,12 @@
 //! believe stands in FILE, and is refused in zones.yaml.
 
 use super::foundation::{self, Foundation, Written};
-use super::problem::{Place, Sink};
+use super::problem::{Place, Problem, Sink};
 use super::read::{At, Map, mapping};
 use super::resolve::Rest;
 use super::{folder_of, is_ours, read_root, read_text, spec, tree};
 use danesmith_providers::catalog::check_owner;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 mapping! {
     /// The administrator's file: providers and credentials for a zones.yaml that others write.
@@ -57,6 +57,16 @@ pub(super) fn check(
     }
     foundation.account_names.extend(own.account_names);
     Some(foundation)
+}
+
+/// Only the folder of the administrator's own provider files.
+pub(super) fn provider_files(file: &Path) -> Result<Option<PathBuf>, Vec<Problem>> {
+    let mut sink = Sink::new(&file.display().to_string());
+    let foundation = read(file, &mut sink);
+    match (foundation, sink.finish()) {
+        (Some(foundation), problems) if problems.is_empty() => Ok(foundation.provider_files),
+        (_, problems) => Err(problems),
+    }
 }
 
 fn read(file: &Path, sink: &mut Sink) -> Option<Foundation> {

@@ -21,7 +21,7 @@ mod spec;
 pub mod target;
 mod tree;
 
-pub use problem::{Problem, problems_to_error};
+pub use problem::{Problem, nearest, problems_to_error};
 pub use schema::schema;
 
 use crate::model::desired::Desired;
@@ -55,7 +55,7 @@ pub fn load_below(
     administrator: Option<&Path>,
     csr_names: &CsrNames<'_>,
 ) -> Result<Desired, Vec<Problem>> {
-    let text = read_text(path, &path.display().to_string()).map_err(|problem| vec![problem])?;
+    let text = read_zones(path, administrator).map_err(|problem| vec![problem])?;
     checked(&text, path, administrator, Files::Needed, csr_names)
 }
 
@@ -64,8 +64,16 @@ pub fn load_below(
 /// # Errors
 /// Every problem of both files, those of zones.yaml first.
 pub fn load_alone(path: &Path, administrator: Option<&Path>) -> Result<Desired, Vec<Problem>> {
-    let text = read_text(path, &path.display().to_string()).map_err(|problem| vec![problem])?;
+    let text = read_zones(path, administrator).map_err(|problem| vec![problem])?;
     checked(&text, path, administrator, Files::Unread, &|_| Ok(Vec::new()))
+}
+
+/// The folder of provider files that the administrator's file names, without any zones.yaml.
+///
+/// # Errors
+/// Every problem of the file.
+pub fn provider_files(administrator: &Path) -> Result<Option<std::path::PathBuf>, Vec<Problem>> {
+    administrator::provider_files(administrator)
 }
 
 /// What `danesmith init` writes, as if it stood in the present folder; the files that it names need not be there.
@@ -145,6 +153,16 @@ fn folder_of(path: &Path) -> std::path::PathBuf {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => Path::new(".").to_owned(),
     }
+}
+
+/// Whoever writes zones.yaml where another is the administrator could let it point at a file that only we may read.
+fn read_zones(path: &Path, administrator: Option<&Path>) -> Result<String, Problem> {
+    let file = path.display().to_string();
+    if administrator.is_some() && std::fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        let why = "is no file, or a symbolic link: that is not followed with --providers".to_owned();
+        return Err(unreadable(&file, why, Some("name the file itself with --config")));
+    }
+    read_text(path, &file)
 }
 
 fn read_text(path: &Path, file: &str) -> Result<String, Problem> {

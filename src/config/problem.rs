@@ -170,7 +170,7 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 /// `did you mean …?` when one of the known words is near.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.chars().count() > 64 {
         return None; // the distance is quadratic, and nothing of ours is that long
     }

@@ -237,7 +237,12 @@ async fn act(
             return Err(held(*until, refusal.clone(), world.clock.now()));
         }
         Step::Refuse(refusal) => return Err(refused(refusal.clone())),
-        Step::Nothing(until) => return Ok(Some(Outcome::Done(*until))),
+        Step::Nothing(until) => {
+            if seen.reloaded {
+                deploy::confirm(world, working, seen.observed.endpoints.take(), seen.patience).await?;
+            }
+            return Ok(Some(Outcome::Done(*until)));
+        }
     }
     seen.reloaded |= matches!(step, Step::Reload(_));
     seen.observed.after(&step);

@@ -65,6 +65,10 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
                     reason.words()
                 ));
                 preview.changes.push(format!("    key {key}"));
+                preview.changes.extend(deploy::describe(certificate).into_iter().map(|l| format!("~ {l}")));
+                if document.rotation.is_some() {
+                    return Ok(()); // it goes on with what the endpoints present then
+                }
                 document.installed = Some(taken_for_done(certificate, &keys, world.clock.now()));
                 document.order = None;
                 document.owed.clear();
@@ -194,6 +198,7 @@ async fn unmade(
         certificate.names.join(", "),
         Reason::First.words()
     ));
+    preview.changes.extend(deploy::describe(certificate).into_iter().map(|line| format!("~ {line}")));
     if let Some(refusal) = unsigned {
         return Err(apply::refused(refusal));
     }

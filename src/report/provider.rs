@@ -65,7 +65,11 @@ pub fn show(kind: &Kind) -> Output {
         wrapped(&mut text, &format!("  {:17} ", field.name), &about(field));
     }
     let _ = write!(text, "\nin zones.yaml\n  providers:\n    mine:\n      {}:\n", kind.name);
-    for field in kind.fields.iter().filter(|field| field.required) {
+    for line in kind.example.iter().flat_map(|lines| lines.lines()) {
+        let _ = writeln!(text, "        {line}");
+    }
+    let required = kind.fields.iter().filter(|field| field.required && kind.example.is_none());
+    for field in required {
         let value = match (field.secret, field.env.first()) {
             (true, Some(variable)) => format!("{{env: {variable}}}"),
             (true, None) => "{file: PATH}".to_owned(),

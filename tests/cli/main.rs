@@ -254,6 +254,8 @@ fn one_provider_is_shown_with_lines_to_copy() {
     assert!(ran.stdout.contains("TXT only: no TLSA, no DANE"), "{}", ran.stdout);
     let ran = Dir::new().run(&["provider", "show", "desec"]);
     assert!(ran.stdout.contains("ttl       the smallest is the zone's own\n"), "{}", ran.stdout);
+    let ran = Dir::new().run(&["provider", "show", "powerdsn"]);
+    assert!(ran.stderr.contains("hint: did you mean `powerdns`?"), "{}", ran.stderr);
     let ran = Dir::new().run(&["provider", "show", "nobody"]);
     let expected = "error: could not show provider `nobody`: no kind has this name\n\
                     \x20 hint: `danesmith provider list` shows them all\n";

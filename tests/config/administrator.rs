@@ -128,6 +128,38 @@ fn a_provider_that_the_administrator_does_not_define_is_not_there() {
 }
 
 #[test]
+fn a_zones_yaml_of_others_that_is_a_link_is_not_followed() {
+    let (zones, file) = (with_files(GUEST), administrator(FILE));
+    fs::rename(zones.0.join("zones.yaml"), zones.0.join("real.yaml")).unwrap();
+    std::os::unix::fs::symlink("real.yaml", zones.0.join("zones.yaml")).unwrap();
+    assert!(zones.load().is_err(), "it names a provider that the other file has");
+    let told = load(&zones, &file).unwrap_err();
+    let expected = "zones.yaml: is no file, or a symbolic link: that is not followed with --providers\n  \
+                    hint: name the file itself with --config";
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn the_hosts_of_the_administrators_file_are_listed_without_a_zones_yaml() {
+    let file = administrator(&FILE.replace("state: ./kept\n", "provider_files: ./files\n"));
+    fs::create_dir(file.0.join("files")).unwrap();
+    file.write("files/myhost.yaml", HOST);
+    let shown = |providers: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_danesmith"));
+        let output = command
+            .args(["--providers", providers, "provider", "show", "myhost"])
+            .current_dir(&file.0)
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let path = file.0.join("providers.yaml").display().to_string();
+    assert_eq!(shown(&path), (Some(0), String::new()));
+    let (code, told) = shown("absent.yaml");
+    assert!(code == Some(64) && told.contains("absent.yaml") && told.contains("left out"), "{told}");
+}
+
+#[test]
 fn the_administrators_file_is_checked_like_any_other_and_must_be_his() {
     let file = administrator(&FILE.replace("{file: token}", CANARY).replace("resolvers", "resolver"));
     let told = load(&with_files(GUEST), &file).unwrap_err();

@@ -144,5 +144,5 @@ fn who_shares_a_file_agrees() {
 fn the_word_for_a_key_that_follows_its_chain_is_by_reload() {
     let text = SMALL.replace("    keys:", "    deploy: {dir: tls, key: by-reload}\n    keys:");
     assert!(good(&text).certificates["mx"].deploy.files.as_ref().unwrap().key_by_reload);
-    refused("dir: tls, key: yes", "29: certificates.mx.deploy.key: must be `by-reload`, or absent");
+    refused("dir: tls, key: yes", "29: certificates.mx.deploy.key: `yes`: must be `by-reload`, or absent");
 }

@@ -38,6 +38,7 @@ fn every_host_of_the_catalog_loads_with_what_it_needs_and_not_without() {
     for spec in catalog.iter() {
         let value = |field: &danesmith_providers::http::Field| match field.secret {
             true => format!("{}: {{env: SECRET}}", field.name),
+            false if field.name == "url" => "url: 'https://dns.example/'".to_owned(),
             false => format!("{}: 'x'", field.name),
         };
         let needed: Vec<String> = spec.fields.iter().filter(|field| field.required).map(value).collect();
@@ -99,6 +100,35 @@ fn an_address_that_would_show_secrets_on_the_way_is_refused() {
          hint: secrets go there: write an https URL without user name or query",
     );
     good(&with("powerdns: {url: 'http://192.0.2.7:8081', api_key: {env: A}, allow_http: true}"));
+    bad(
+        &with("powerdns: {url: '127.0.0.1:8081', api_key: {env: A}}"),
+        "6:15: providers.home.powerdns: requests would go to `127.0.0.1:8081/api/v1/servers/localhost`: is no URL",
+    );
+    bad(
+        &with(
+            "edgedns: {host: 'a b', client_token: {env: A}, client_secret: {env: B}, access_token: {env: C}}",
+        ),
+        "6:14: providers.home.edgedns: requests would go to `https://a b/config-dns/v2`: is no URL",
+    );
+    good(&with("powerdns: {url: {env: PDNS_URL}, api_key: {env: A}}"));
+}
+
+#[test]
+fn what_provider_show_prints_for_copying_is_accepted() {
+    let kinds = kinds::all(&Catalog::builtin().unwrap());
+    let built_in: Vec<_> =
+        kinds.iter().filter_map(|kind| Some((kind.name.as_str(), kind.example?))).collect();
+    assert_eq!(built_in.len(), 6);
+    for (name, lines) in built_in {
+        let lines: String = lines.lines().map(|line| format!("      {line}\n")).collect();
+        let text = SMALL.replace(RFC2136, &format!("    {name}:\n{lines}")).replace("    tlsa: ", "    # ");
+        let folder = with_files(&text);
+        for secret in ["token", "cf.token", "httpreq.password"] {
+            folder.write(secret, CANARY);
+        }
+        let loaded = folder.load();
+        assert!(loaded.is_ok(), "{name}: {}", shown(&loaded.unwrap_err()));
+    }
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn a_rotation_every_so_often_is_told_by_plan_and_done_by_apply() {
 }
 
 /// The certificate has little of its lifetime left, enough for a rotation.
-fn make_renewal_due(post: &Post) {
+pub(crate) fn make_renewal_due(post: &Post) {
     post.edit_document(|document| {
         document["installed"]["not_before"] = days_from_now(-65).into();
         document["installed"]["not_after"] = days_from_now(25).into();

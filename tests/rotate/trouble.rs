@@ -1,6 +1,7 @@
 //! A server that cannot take the new key, and an administrator who thinks again.
 
 use crate::post::{HOST, OWNER, Post, TTL, set};
+use crate::schedule::make_renewal_due;
 use crate::support::BIND;
 use crate::support::mail::MailServer;
 use std::fs;
@@ -173,4 +174,46 @@ fn records_at_a_name_that_zones_yaml_lost_stop_the_rotation_that_would_leave_the
     }
     post.run(&["rotate", "mx", "--wait"]).ends(0);
     assert_ne!(post.keys().0, b);
+}
+
+#[test]
+fn a_server_that_does_not_take_the_renewed_certificate_is_named() {
+    let (post, a, _) = ripe();
+    make_renewal_due(&post);
+    let run = post.run(&["apply"]).ends(0);
+    assert_eq!(run.json["certificates"][0]["warnings"], serde_json::json!([]), "both took it in time");
+    post.lab.hold(MailServer::Mx2);
+    make_renewal_due(&post);
+    let run = post
+        .run(&["apply"])
+        .ends(0)
+        .says(&["mx.example.test", "presents another certificate for the same key"]);
+    let warnings = run.json["certificates"][0]["warnings"].to_string();
+    assert!(warnings.contains("127.0.0.26") && !warnings.contains("127.0.0.25"), "{warnings}");
+    assert_eq!(post.presented(), [Some(a.clone()), Some(a)], "mail is as safe as before");
+}
+
+#[test]
+fn names_that_change_in_the_middle_of_a_rotation_get_a_certificate_for_the_new_key() {
+    let (post, a, b) = ripe();
+    post.lab.hold(MailServer::Mx2);
+    post.run(&["rotate", "mx", "--detailed-exitcode"]).ends(3);
+    let yaml = post.lab.dir().join("zones.yaml");
+    let two = post
+        .lab
+        .read("zones.yaml")
+        .replace(&format!("names: [{HOST}]"), &format!("names: [{HOST}, mx1.{HOST}]"));
+    fs::write(&yaml, two).unwrap();
+    let run = post.run(&["plan"]).ends(0);
+    let changes = run.json["certificates"][0]["changes"].to_string();
+    assert!(
+        changes.contains("its names changed") && changes.contains(&b) && changes.contains("~ run "),
+        "{changes}"
+    );
+    assert!(!changes.contains("withdraw"), "{changes}");
+    post.run(&["apply", "--detailed-exitcode"]).ends(3);
+    assert_eq!(post.presented(), [Some(b.clone()), Some(a)]);
+    post.lab.release(MailServer::Mx2);
+    post.run(&["apply", "--wait"]).ends(0);
+    assert_eq!((post.keys().0, post.document()["rotation"].is_null()), (b, true));
 }

@@ -46,12 +46,17 @@ impl Hosts {
 /// Why not, without what may be a password in it: no URL, not encrypted on the way to another host (unless
 /// `allow_http`), or with a user name, a password or a query.
 pub fn check_address(text: &str, allow_http: bool) -> Result<(), String> {
-    let url = Url::parse(text).map_err(|_| "is no URL".to_owned())?;
-    let shown = may_carry_secrets(&url, allow_http)?;
-    if url.query().is_some() {
+    let shown = origin(text, allow_http)?;
+    if Url::parse(text).is_ok_and(|url| url.query().is_some()) {
         return Err(format!("the URL of {shown} carries a query"));
     }
     Ok(())
+}
+
+/// The same of an address that a file describes, which may have a query of its own.
+pub(super) fn origin(text: &str, allow_http: bool) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|_| "is no URL".to_owned())?;
+    may_carry_secrets(&url, allow_http)
 }
 
 /// The origin of a URL, or why it must not be asked.

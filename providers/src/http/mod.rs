@@ -33,6 +33,7 @@ use async_trait::async_trait;
 use client::{Client, Hosts};
 use engine::{Call, Engine, Memory};
 use hickory_proto::rr::{Name, RData, RecordType};
+use minijinja::value::Value;
 use pace::Place;
 use read::{Zone, plain};
 use reqwest::Url;
@@ -51,6 +52,21 @@ impl std::fmt::Debug for HttpProvider {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HttpProvider").field("label", &self.engine.label).finish_non_exhaustive()
     }
+}
+
+/// Where requests would go with these settings, before any secret is known.
+///
+/// # Errors
+/// Why that is no address, or none that secrets may be sent to.
+pub fn check_base(spec: &Spec, texts: &BTreeMap<String, String>, allow_http: bool) -> Result<(), String> {
+    let value = |field: &Field| match texts.get(&field.name).or(field.default.as_ref()) {
+        Some(text) => Value::from(text.as_str()),
+        None if field.secret => Value::from("secret"),
+        None => Value::from(()),
+    };
+    let config = Value::from_pairs(spec.fields.iter().map(|field| (field.name.clone(), value(field))));
+    let base = spec.http.base.text(&expression::Scope::default().with("config", config))?.unwrap_or_default();
+    client::origin(&base, allow_http).map(drop).map_err(|why| format!("requests would go to `{base}`: {why}"))
 }
 
 impl HttpProvider {

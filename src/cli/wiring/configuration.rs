@@ -48,14 +48,15 @@ fn as_tested(mut desired: Desired) -> Desired {
 /// The DNS hosts that files describe, with those of `provider_files` where zones.yaml (or `--providers`) names a folder.
 /// Needs no zones.yaml: without one, or with one that is wrong, those in the program are shown.
 pub(in crate::cli) fn catalog(global: &Global, ui: &Ui) -> Result<Catalog> {
-    let folder = match global.config.exists().then(|| load(global)) {
-        Some(Ok(desired)) => desired.provider_files.clone(),
-        Some(Err(e)) => {
-            ui.warning(&format!("the hosts of `provider_files` are left out: {e}"));
-            None
-        }
-        None => None,
+    let named = match (&global.providers, global.config.exists()) {
+        (Some(file), _) => config::provider_files(file).map_err(config::problems_to_error),
+        (None, true) => load(global).map(|desired| desired.provider_files.clone()),
+        (None, false) => Ok(None),
     };
+    let folder = named.unwrap_or_else(|e| {
+        ui.warning(&format!("the hosts of `provider_files` are left out: {e}"));
+        None
+    });
     let catalog = match folder {
         Some(folder) => Catalog::with_folder(&folder),
         None => Catalog::builtin(),

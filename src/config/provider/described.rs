@@ -10,7 +10,8 @@ use crate::config::resolve::{duration_in, optional};
 use crate::config::spec::Secret;
 use crate::config::tree::{Node, Value};
 use crate::model::desired::{self, Described, Settings};
-use danesmith_providers::http::{Field, Spec, check_address};
+use danesmith_providers::http::{Field, Spec, check_address, check_base};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Checks the fields against the host's file.
@@ -44,13 +45,24 @@ pub(super) fn described(
     }
     let root = optional(root?.as_ref(), |at| readable(at, folder, sink));
     let timeout = optional(timeout?.as_ref(), |at| duration_in(at, &defaults::TIMEOUT_RANGE, sink));
-    Some(Described {
-        kind: spec.name.clone(),
-        settings: settings?,
-        root: root?,
-        allow_http,
-        timeout: timeout?,
-    })
+    let settings = settings?;
+    address(spec, &settings, allow_http).map_err(|why| sink.say(fields.place(), why)).ok()?;
+    Some(Described { kind: spec.name.clone(), settings, root: root?, allow_http, timeout: timeout? })
+}
+
+/// The address that the settings make; not where one of them is read from elsewhere.
+fn address(spec: &Spec, settings: &Settings, allow_http: bool) -> Result<(), String> {
+    let mut texts = BTreeMap::new();
+    for (name, setting) in settings {
+        match setting {
+            desired::Setting::Text(text) => {
+                texts.insert(name.clone(), text.clone());
+            }
+            _ if spec.field(name).is_some_and(|field| field.secret) => {}
+            _ => return Ok(()),
+        }
+    }
+    check_base(spec, &texts, allow_http)
 }
 
 /// `Some(None)` where nothing stands and nothing must, `None` when there is a problem.

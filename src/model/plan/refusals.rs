@@ -98,7 +98,7 @@ pub(super) fn keys_changed_meanwhile(wanted: &Wanted, durable: &Document) -> Opt
             rotation.from, rotation.to
         ),
         remains: "Nothing was changed.".into(),
-        hint: "give both keys again until the rotation is done".into(),
+        hint: "write `keys` as it was (`managed`, or both keys) until the rotation is done".into(),
     })
 }
 
