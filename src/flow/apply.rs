@@ -83,6 +83,10 @@ async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Res
     let mut seen = Seen { patience: PATIENCE, ..Seen::default() };
     let mut keys = keys_of(world, working).await?;
     seen.observed.lost = keys::files_lost(world, working.wanted, &working.document).await?;
+    if keys::spare_lost(world, working).await? {
+        // another one is asked for before it is needed; `live` must never lead nowhere
+        working.document.spare = None;
+    }
     for lost in keys::lost_keys(world, working.wanted, &working.document).await? {
         working.warn(lost);
     }
@@ -93,14 +97,23 @@ async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Res
     // Every step changes the document or what was seen, so the loop ends; the bound is for defects of ours. Waiting is
     // the administrator's wish and has no bound.
     let mut left = 64;
+    let mut unissued = None;
     while left > 0 {
         let step = plan(&wanted, &working.document, working.live, &seen.observed, world.clock.now());
         tracing::debug!(certificate = working.wanted.name, ?step, "plan");
         let shifted = step == Step::Shift;
         let looked = matches!(step, Step::ObservePins | Step::ObserveEndpoints);
         left = if matches!(step, Step::Wait(..) | Step::Hold(..)) { 64 } else { left - 1 };
-        if let Some(outcome) = act(world, working, &keys, &mut seen, step, options).await? {
-            return Ok(outcome);
+        let issuing = matches!(step, Step::Issue(..)) && !seen.observed.unissued;
+        match (act(world, working, &keys, &mut seen, step, options).await, unissued.take()) {
+            (Ok(Some(_)) | Err(_), Some(first)) => return Err(first),
+            (Ok(Some(outcome)), None) => return Ok(outcome),
+            (Err(e), None) if issuing && !seen.observed.lost && working.document.installed.is_some() => {
+                seen.observed.unissued = true;
+                unissued = Some(e);
+            }
+            (Err(e), None) => return Err(e),
+            (Ok(None), first) => unissued = first,
         }
         if shifted {
             keys = keys_of(world, working).await?;
@@ -124,6 +137,18 @@ async fn keys_of(world: &World, working: &mut Working<'_>) -> Result<WantedKeys>
 
 async fn own_keys(world: &World, working: &mut Working<'_>) -> Result<WantedKeys> {
     match (keys::known(world, working.wanted, &working.document).await?, &working.wanted.keys) {
+        // The keys were the administrator's until now, and the last rotation used the backup key up.
+        (Some(WantedKeys { backup: None, .. }), Keys::Managed(_)) if working.document.rotation.is_none() => {
+            let backup = keys::make_backup(world, working.wanted).await?;
+            if let Some(pair) = &mut working.document.keys {
+                pair.backup = backup;
+            }
+            working.save(world).await?;
+            working.changed("made a backup key: there was none".into());
+            keys::known(world, working.wanted, &working.document)
+                .await?
+                .ok_or_else(|| Error::new(Kind::Internal, "read the keys", "no active key"))
+        }
         (Some(keys), _) => Ok(keys),
         (None, Keys::Managed(algorithm)) => {
             working.step(world, "making active and backup key");

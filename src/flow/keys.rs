@@ -1,6 +1,7 @@
 //! The keys of a certificate: the administrator's files, or those that danesmith makes and keeps.
 
 use crate::error::{Error, Kind, Result};
+use crate::flow::working::Working;
 use crate::flow::world::World;
 use crate::model::csr::Csr;
 use crate::model::desired::{ActiveKey, BackupKey, Certificate, KeyAlgorithm, Keys};
@@ -167,6 +168,18 @@ pub(super) async fn files_lost(world: &World, wanted: &Certificate, document: &D
         Keys::Own { .. } => installed_with_key(world, wanted, installed.spki).await,
     };
     Ok(!world.store.intact(&wanted.name, installed.generation, with_key).await?)
+}
+
+/// Whether somebody deleted the files of the certificate that is not served. Not told while `live` leads there: then the
+/// look at what is served tells it.
+pub(super) async fn spare_lost(world: &World, working: &Working<'_>) -> Result<bool> {
+    let spare = working.document.spare.as_ref().filter(|spare| Some(spare.generation) != working.live);
+    let Some(spare) = spare else { return Ok(false) };
+    let with_key = match &working.wanted.keys {
+        Keys::Managed(_) => true,
+        Keys::Own { .. } => installed_with_key(world, working.wanted, spare.spki).await,
+    };
+    Ok(!world.store.intact(&working.wanted.name, spare.generation, with_key).await?)
 }
 
 /// Other certificates at an owner name of this one: RSA beside ECDSA (RFC 7671 §8.1 asks for the pins of both).

@@ -6,13 +6,15 @@ use crate::error::Result;
 use crate::flow::working::Working;
 use crate::flow::world::World;
 use crate::flow::{keys, observe};
-use crate::model::desired::Certificate;
+use crate::model::desired::{Certificate, Endpoints};
 use crate::model::evidence::Ripe;
 use crate::model::key::SpkiDigest;
+use crate::model::pin::TlsaOwner;
 use crate::model::plan::{OwnerView, Wish};
 use crate::model::{dane_others, ledger};
 use hickory_proto::rr::Name;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// The rotation begins: from here on both keys stay pinned until it ends.
 pub(super) async fn begin(
@@ -124,27 +126,39 @@ pub(super) async fn judge_others(
     Ok(unmatched)
 }
 
-/// Records of ours stay where zones.yaml no longer has the name, and senders go on believing them. Nobody adds the next
-/// keys there, so the one to come may be missing. A name that another certificate has is that one's.
+/// Records of ours stay where zones.yaml no longer has the name, and others publish at the names of our endpoints; senders
+/// believe both. Nobody adds the next keys there, so the one to come may be missing. A name that another certificate has is
+/// that one's.
 async fn left_behind(world: &World, working: &mut Working<'_>, to: SpkiDigest) -> Vec<String> {
     let named: BTreeSet<_> = world.desired().certificates.values().flat_map(|c| &c.tlsa).cloned().collect();
     let pins = working.document.pins.iter().filter_map(|pin| Name::from_ascii(&pin.owner).ok());
-    let left: BTreeSet<_> = pins.filter(|owner| !named.contains(owner)).collect();
+    let pinned: BTreeSet<_> = pins.collect();
+    let of_endpoints = owners_of(&working.wanted.endpoints);
+    let ours = of_endpoints.into_iter().filter(|owner| world.zone_of(owner).is_some());
+    let left: BTreeSet<_> = pinned.iter().cloned().chain(ours).filter(|o| !named.contains(o)).collect();
     let mut unmatched = Vec::new();
     for owner in left {
+        let no_longer = if pinned.contains(&owner) { "no longer names" } else { "does not name" };
         let one = Certificate { tlsa: vec![owner.clone()], ..working.wanted.clone() };
         match observe::pins(world, &one).await {
             Ok((views, _)) => {
                 let lacks = |view: &OwnerView| !view.somewhere.is_empty() && !view.everywhere.contains(&to);
                 if views.values().any(lacks) {
                     unmatched.push(format!(
-                        "TLSA at `{}`, which zones.yaml no longer names, does not have the key {to}",
+                        "TLSA at `{}`, which zones.yaml {no_longer}, does not have the key {to}",
                         owner.to_ascii().trim_end_matches('.')
                     ));
                 }
             }
-            Err(e) => working.warn(format!("TLSA of ours at a name that zones.yaml no longer has: {e}")),
+            Err(e) => working.warn(format!("TLSA at a name that zones.yaml {no_longer}: {e}")),
         }
     }
     unmatched
+}
+
+/// Where senders look for TLSA records before they connect to these (RFC 6698 §3).
+fn owners_of(endpoints: &Endpoints) -> BTreeSet<Name> {
+    let Endpoints::Listed(list) = endpoints else { return BTreeSet::new() };
+    let owners = list.iter().filter(|e| e.host.parse::<IpAddr>().is_err());
+    owners.filter_map(|e| TlsaOwner::new(&e.host, e.port).ok()?.name().ok()).collect()
 }

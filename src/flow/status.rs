@@ -68,6 +68,7 @@ fn as_recorded(wanted: &Wanted, document: &Document, lost: bool) -> Observed {
         pins: Some(wanted.owners.iter().map(|o| (o.clone(), view(o))).collect()),
         endpoints: None,
         lost,
+        unissued: false,
         unmatched: None,
     }
 }

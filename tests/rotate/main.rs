@@ -10,6 +10,7 @@ mod dual;
 mod emergency;
 mod foreign;
 mod hourly;
+mod neighbours;
 mod owners;
 mod phases;
 mod post;

@@ -2,9 +2,10 @@
 
 use crate::dns::Security;
 use crate::flow::world::World;
-use crate::model::desired::{Certificate, Endpoints};
+use crate::model::desired::{Certificate, Endpoints, Protocol};
 use crate::model::endpoint::{Endpoint, EndpointView, FailedProbe, Failure, Shown, Sni, Versions};
 use crate::model::key::read_any;
+use crate::model::pin::TlsaOwner;
 use crate::verify::{Outcome, Presented};
 use futures_util::future::{join, join_all};
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -15,8 +16,16 @@ use std::net::{IpAddr, SocketAddr};
 pub(in crate::flow) async fn endpoints(world: &World, wanted: &Certificate) -> EndpointView {
     let mut view = EndpointView::default();
     let Endpoints::Listed(list) = &wanted.endpoints else { return view };
-    let probed = join_all(list.iter().map(|e| async move { (e, probe(world, e).await) })).await;
-    for (endpoint, Probed { presented, nowhere }) in probed {
+    let more = unlisted(&wanted.tlsa, list);
+    let listed = join_all(list.iter().map(|e| async move { (e, probe(world, e).await) }));
+    let besides = join_all(more.iter().map(|e| async move { (e, probe(world, e).await) }));
+    let (listed, besides) = join(listed, besides).await;
+    for (endpoint, Probed { presented, .. }) in besides {
+        add(&mut view, endpoint, &presented.unwrap_or_default());
+    }
+    // Nobody said that something listens there.
+    view.failed.clear();
+    for (endpoint, Probed { presented, nowhere }) in listed {
         let before = view.failed.len();
         match presented {
             Err(words) => fail(&mut view, endpoint, endpoint.to_string(), words),
@@ -25,6 +34,22 @@ pub(in crate::flow) async fn endpoints(world: &World, wanted: &Certificate) -> E
         view.failed.iter_mut().skip(before).for_each(|failed| failed.nowhere = nowhere);
     }
     view
+}
+
+/// What senders find at an owner name that no listed endpoint stands for, such as port 993 where only 25 is listed: whatever
+/// answers there has to match the same pins. A listed address, or a name that is no owner's, stands for all at its port.
+fn unlisted(owners: &[Name], list: &[Endpoint]) -> Vec<Endpoint> {
+    let owners: Vec<_> = owners.iter().filter_map(TlsaOwner::of).collect();
+    let stands_for = |endpoint: &Endpoint, owner: &TlsaOwner| {
+        let of_an_owner = owners.iter().any(|o| o.host == endpoint.host);
+        endpoint.port == owner.port && (endpoint.host == owner.host || !of_an_owner)
+    };
+    let bare = owners.iter().filter(|owner| !list.iter().any(|endpoint| stands_for(endpoint, owner)));
+    bare.filter_map(|owner| {
+        let protocol = Protocol::at_port(owner.port)?;
+        Some(Endpoint { protocol, host: owner.host.clone(), port: owner.port })
+    })
+    .collect()
 }
 
 /// What an endpoint showed.
@@ -134,5 +159,33 @@ fn fail(view: &mut EndpointView, endpoint: &Endpoint, at: String, reason: String
     let failed = FailedProbe { host: endpoint.host.clone(), at, reason, nowhere: false };
     if !view.failed.contains(&failed) {
         view.failed.push(failed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn besides(owners: &[&str], listed: &[(&str, u16)]) -> Vec<String> {
+        let owners: Vec<_> = owners.iter().filter_map(|owner| Name::from_ascii(owner).ok()).collect();
+        let listed: Vec<_> = listed
+            .iter()
+            .map(|(host, port)| Endpoint { protocol: Protocol::Tls, host: (*host).into(), port: *port })
+            .collect();
+        unlisted(&owners, &listed).iter().map(Endpoint::to_string).collect()
+    }
+
+    #[test]
+    fn an_owner_name_that_no_listed_endpoint_stands_for_is_probed_all_the_same() {
+        let (smtp, imap, other) =
+            ("_25._tcp.mx1.example.org.", "_993._tcp.mx1.example.org.", "_25._tcp.mx2.example.org.");
+        assert_eq!(besides(&[smtp, imap], &[("mx1.example.org", 25)]), ["tls://mx1.example.org:993"]);
+        assert_eq!(besides(&[smtp, other], &[("mx1.example.org", 25)]), ["smtp://mx2.example.org:25"]);
+        assert!(besides(&[smtp, imap], &[("mx1.example.org", 25), ("mx1.example.org", 993)]).is_empty());
+        assert!(
+            besides(&[smtp, other], &[("192.0.2.1", 25)]).is_empty(),
+            "an address stands for all at its port"
+        );
+        assert!(besides(&["*._tcp.mx1.example.org."], &[("mx1.example.org", 25)]).is_empty());
     }
 }

@@ -9,6 +9,7 @@ use crate::model::document::Document;
 use crate::model::key::SpkiDigest;
 use crate::model::policy::Policy;
 use crate::model::ripeness;
+use crate::model::rotation::Phase;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -33,7 +34,10 @@ pub fn judge_ledger(ledger: &Ledger<'_>, owner: &str, host: &HostView, now: Time
     let title = host.tlsa.title();
     let pins = ledger.document.pins.iter().filter(|pin| pin.owner == owner);
     let pinned: BTreeSet<SpkiDigest> = pins.map(|pin| pin.spki).collect();
-    for key in pinned.iter().filter(|key| !published(&host.tlsa.records, **key)) {
+    let rotation = ledger.document.rotation.as_ref();
+    let leaving = rotation.filter(|rotation| rotation.phase == Phase::Retiring).map(|rotation| rotation.from);
+    let kept = pinned.iter().filter(|key| Some(**key) != leaving);
+    for key in kept.filter(|key| !published(&host.tlsa.records, **key)) {
         let words = format!("the record of key {key}, which danesmith published, is gone: run apply");
         found.push(Finding::error("pin-missing", &title, words));
     }
@@ -45,6 +49,7 @@ pub fn judge_ledger(ledger: &Ledger<'_>, owner: &str, host: &HostView, now: Time
         .iter()
         .filter_map(|probe| if let Seen::Chain(chain) = &probe.seen { key_of(chain) } else { None })
         .collect();
+    early(ledger, owner, host, &shown, now, &mut found);
     for record in host.tlsa.records.iter().filter(|r| r.parameters() == "3 1 1" && !known(r)) {
         if !shown.iter().any(|key| is_pin(record, *key)) {
             let words = "danesmith does not know it, and no server presents such a key: remove it if nobody else needs it";
@@ -64,6 +69,27 @@ pub fn judge_ledger(ledger: &Ledger<'_>, owner: &str, host: &HostView, now: Time
         found.push(Finding::info("rotation", ledger.certificate, words));
     }
     found
+}
+
+/// The records match it, yet caches may not know its pin: somebody served it by hand, or in an emergency (RFC 7671 §8.1).
+fn early(
+    ledger: &Ledger<'_>,
+    owner: &str,
+    host: &HostView,
+    shown: &BTreeSet<SpkiDigest>,
+    now: Timestamp,
+    found: &mut Vec<Finding>,
+) {
+    let Some(backup) = ledger.backup.filter(|key| shown.contains(key)) else { return };
+    let when = match ripeness::ripe_at(ledger.document, owner, backup, ledger.policy) {
+        Some(ripe) if ripe <= now => return,
+        Some(ripe) => format!("before {}", minute(ripe)),
+        None => "yet".to_owned(),
+    };
+    let words = format!(
+        "a server presents the backup key {backup}, whose pin is not ripe {when}: senders that remember older records defer"
+    );
+    found.push(Finding::error("served-unripe", host.endpoint.to_string(), words));
 }
 
 fn backup(ledger: &Ledger<'_>, owner: &str, title: &str, now: Timestamp, found: &mut Vec<Finding>) {

@@ -42,6 +42,17 @@ pub(super) fn certificate(
     Some(Step::Issue(reason, key))
 }
 
+/// A CA that fails must not keep pins from being put back, or a rotation from going on: the certificate that is served
+/// goes on being served. Files that are gone cannot be.
+pub(super) fn can_wait(step: &Step, durable: &Document, observed: &Observed) -> bool {
+    let Some(installed) = durable.installed.as_ref().filter(|_| !observed.lost) else { return false };
+    match step {
+        Step::Issue(_, key) => observed.unissued && *key == installed.spki,
+        Step::Wait(..) => durable.order.as_ref().is_none_or(|order| order.spki == installed.spki),
+        _ => false,
+    }
+}
+
 /// The key that the installed certificate is for, or shall be: during a rotation, the one of the two that it is for now.
 fn served(wanted: &Wanted, durable: &Document) -> SpkiDigest {
     match (&durable.rotation, &durable.installed) {

@@ -128,6 +128,8 @@ pub struct Observed {
     pub endpoints: Option<EndpointView>,
     /// The installed files are gone from the state directory.
     pub lost: bool,
+    /// The certificate that is due could not be had in this run.
+    pub unissued: bool,
     /// TLSA records of others that would match nothing once the staged certificate is served, for people.
     pub unmatched: Option<Vec<String>>,
 }
@@ -139,7 +141,9 @@ impl Observed {
             Step::Issue(..) | Step::ServeSpare(_) | Step::Reload(_) | Step::Abort => self.endpoints = None,
             Step::Publish(_) | Step::Unpublish(..) => self.pins = None,
             Step::Stage(_) => (self.pins, self.endpoints, self.unmatched) = (None, None, None),
-            Step::Wait(..) | Step::Hold(..) => *self = Observed { lost: self.lost, ..Observed::default() },
+            Step::Wait(..) | Step::Hold(..) => {
+                *self = Observed { lost: self.lost, unissued: self.unissued, ..Observed::default() };
+            }
             _ => {}
         }
         if matches!(step, Step::Issue(..)) {
@@ -306,7 +310,12 @@ pub fn plan(
     if let Some(step) = rotation::turn_back(wanted, durable, observed, now) {
         return step;
     }
-    if let Some(step) = certificate::certificate(wanted, durable, observed, now) {
+    let due = certificate::certificate(wanted, durable, observed, now);
+    let (due, put_off) = match due {
+        Some(step) if certificate::can_wait(&step, durable, observed) => (None, Some(step)),
+        due => (due, None),
+    };
+    if let Some(step) = due {
         return step;
     }
     if !durable.owed.is_empty() {
@@ -327,6 +336,9 @@ pub fn plan(
         return step;
     }
     if let Some(step) = pins::drop_unwanted(wanted, durable, observed, now) {
+        return step;
+    }
+    if let Some(step) = put_off {
         return step;
     }
     let renewal = durable.installed.as_ref().map_or(now, |i| renewal::due(i, wanted.renew));

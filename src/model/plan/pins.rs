@@ -90,8 +90,12 @@ fn proven(
     }
     let nobody = !presented.iter().any(|k| presence.shows(*k));
     // A server that was told to reload may need a moment.
+    let others = |owner: &String| {
+        observed.pins.as_ref().and_then(|views| views.get(owner)).is_some_and(|v| !v.somewhere.is_empty())
+    };
+    let others = missing.iter().any(|(owner, _)| others(owner));
     (nobody || !wrong.is_empty())
-        .then(|| Step::Hold(soon(now, now), refusals::not_served(wanted.active, missing, &wrong)))
+        .then(|| Step::Hold(soon(now, now), refusals::not_served(wanted.active, missing, &wrong, others)))
 }
 
 /// The keys whose pins shall stand.

@@ -48,7 +48,11 @@ pub(super) fn clock_went_back(now: Timestamp, written: Timestamp) -> Refusal {
             "this machine's clock says {now}, but the state was last written at {written}: the clock went back"
         ),
         remains: "Nothing was changed.".into(),
-        hint: format!("set the clock right; if it is right now, run again after {}", minute(written)),
+        hint: format!(
+            "set the clock right; if it is right now, it was wrong when the state was written: run again after {}, or \
+             restore the state directory from a backup that was made before the clock went wrong",
+            minute(written)
+        ),
     }
 }
 
@@ -119,13 +123,20 @@ pub(super) fn not_served(
     active: SpkiDigest,
     missing: &[(String, Vec<SpkiDigest>)],
     wrong: &[String],
+    stands: bool,
 ) -> Refusal {
     let owners: Vec<_> = missing.iter().map(|(o, _)| format!("`{}`", bare(o))).collect();
     let who = if wrong.is_empty() { "no endpoint answered".to_owned() } else { wrong.join("; ") };
     Refusal {
         action: format!("publish TLSA at {}", owners.join(", ")),
         cause: format!("not every endpoint presents the active key {active}: {who}"),
-        remains: "Mail is safe: no TLSA record was changed; a pin that no server matches would stop it.".into(),
+        remains: if stands {
+            "No TLSA record was changed. Records of other keys stand there: senders that find none of them matching what the \
+             server presents defer mail."
+        } else {
+            "Mail is safe: no TLSA record was changed; a pin that no server matches would stop it."
+        }
+        .into(),
         hint: "install the certificate on the server, reload it, and run again; or write `endpoints: unchecked` if \
                you vouch for it"
             .into(),
@@ -311,13 +322,18 @@ pub(super) fn clock_stands(key: SpkiDigest, earliest: Timestamp) -> Refusal {
 }
 
 pub(super) fn third_key(strangers: &[String]) -> Refusal {
-    rotate(
-        format!(
-            "a server presents a key that is neither the active nor the backup key: {}",
-            strangers.join("; ")
-        ),
-        "install the certificate of the active key there",
-    )
+    Refusal {
+        remains: "Nothing was changed. That server's key is not one whose TLSA records danesmith keeps: where no record of \
+                  somebody else matches it, senders that validate DANE defer mail to it now."
+            .into(),
+        ..rotate(
+            format!(
+                "a server presents a key that is neither the active nor the backup key: {}",
+                strangers.join("; ")
+            ),
+            "install the certificate of the active key there",
+        )
+    }
 }
 
 pub(super) fn others_would_match_nothing(unmatched: &[String]) -> Refusal {

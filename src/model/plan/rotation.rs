@@ -183,7 +183,7 @@ fn deploying(
         Some(evidence) if late.is_empty() => Step::Retire(evidence),
         _ => Step::Wait(
             soon(rotation.since, now),
-            format!("not every server presents the new key {} yet: {}", rotation.to, late.join("; ")),
+            format!("not every server presents the new key {} yet: {}", rotation.to, who(wanted, &late)),
         ),
     }
 }
@@ -284,7 +284,7 @@ fn aborting(
     }
     Step::Wait(
         soon(rotation.since, now),
-        format!("not every server presents the former key {} again: {}", rotation.from, late.join("; ")),
+        format!("not every server presents the former key {} again: {}", rotation.from, who(wanted, &late)),
     )
 }
 
@@ -314,12 +314,23 @@ fn retiring(
                         soon(rotation.since, now),
                         format!(
                             "the former key's pin stays while somebody may present it: {}",
-                            late.join("; ")
+                            who(wanted, &late)
                         ),
                     )
                 }
             })
         }
+    }
+}
+
+/// Who keeps a rotation from going on.
+fn who(wanted: &Wanted, late: &[String]) -> String {
+    match late {
+        [] if wanted.proof == Proof::Word => {
+            "`endpoints: unchecked` leaves nobody to see it; list the endpoints in zones.yaml until the rotation is done".into()
+        }
+        [] => "no endpoint showed a key of this certificate".into(),
+        late => late.join("; "),
     }
 }
 

@@ -126,3 +126,72 @@ fn what_stood_before_the_first_look_is_told_with_the_ttl_that_is_assumed() {
         "{known:?}"
     );
 }
+
+#[test]
+fn a_ca_that_fails_keeps_no_vanished_pin_away_and_no_rotation_from_ending() {
+    let due = |durable: &mut Document| {
+        durable.installed.as_mut().unwrap().not_after = now() + seconds(86_400);
+    };
+    let mut durable = steady(WAIT);
+    due(&mut durable);
+    let mut seen = seeing(view(&[B]), &[A]);
+    assert_eq!(step(None, &durable, &seen), Step::Issue(Reason::Due, A));
+    seen.unissued = true;
+    assert_eq!(step(None, &durable, &seen), Step::Publish(vec![(OWNER.into(), vec![A])]));
+    seen.pins = Some([(OWNER.to_owned(), view(&[A, B]))].into());
+    assert_eq!(step(None, &durable, &seen), Step::Issue(Reason::Due, A), "what failed is the last word");
+    // the next runs leave the CA alone for a while
+    let failures = crate::model::document::Failures {
+        count: 1,
+        last: "rateLimited".into(),
+        not_before: now() + seconds(3600),
+    };
+    durable.failures = Some(failures.clone());
+    seen = seeing(view(&[B]), &[A]);
+    assert_eq!(step(None, &durable, &seen), Step::Publish(vec![(OWNER.into(), vec![A])]));
+    seen.pins = Some([(OWNER.to_owned(), view(&[A, B]))].into());
+    assert!(matches!(step(None, &durable, &seen), Step::Wait(_, why) if why.contains("rateLimited")));
+    let mut durable =
+        Document { failures: Some(failures), reload_owed: None, ..switched(Phase::Deploying, WAIT) };
+    due(&mut durable);
+    assert!(matches!(step(None, &durable, &seeing(view(&[A, B]), &[B])), Step::Retire(_)));
+    // files that are gone cannot be deployed, and a first certificate is waited for
+    seen.lost = true;
+    assert!(matches!(step(None, &durable, &seen), Step::Wait(..)));
+    durable.installed = None;
+    seen.lost = false;
+    assert!(matches!(step(None, &durable, &seen), Step::Wait(..)));
+}
+
+#[test]
+fn endpoints_that_were_taken_out_meanwhile_are_asked_for_by_name() {
+    let durable = |phase| Document { reload_owed: None, ..switched(phase, WAIT) };
+    let word = |durable: &Document| {
+        let wanted = Wanted { wish: None, proof: Proof::Word, ..wanted() };
+        let live = durable.installed.as_ref().map(|i| i.generation);
+        plan(&wanted, durable, live, &seeing(view(&[A, B]), &[]), now())
+    };
+    let back = Document { installed: Some(certificate(3, A)), ..durable(Phase::Aborting) };
+    for durable in [durable(Phase::Deploying), durable(Phase::Retiring), back] {
+        let step = word(&durable);
+        assert!(
+            matches!(&step, Step::Wait(_, why) if why.contains("list the endpoints in zones.yaml")),
+            "{step:?}"
+        );
+    }
+}
+
+#[test]
+fn nobody_is_told_that_mail_is_safe_while_a_server_presents_a_key_that_nobody_pinned() {
+    let durable = steady(WAIT);
+    let stranger = step(Some(Wish::Rotate), &durable, &seeing(view(&[A, B]), &[C]));
+    assert!(
+        matches!(&stranger, Step::Hold(_, r) if r.cause.contains("neither") && r.remains.contains("defer")),
+        "{stranger:?}"
+    );
+    // the active key's pin is gone, and the backup's stands alone
+    let alone = step(None, &durable, &seeing(view(&[B]), &[C]));
+    assert!(matches!(&alone, Step::Hold(_, r) if !r.remains.contains("Mail is safe")), "{alone:?}");
+    let none = step(None, &durable, &seeing(view(&[]), &[C]));
+    assert!(matches!(&none, Step::Hold(_, r) if r.remains.contains("Mail is safe")), "{none:?}");
+}

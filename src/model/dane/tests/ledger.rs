@@ -111,3 +111,35 @@ fn a_rotation_is_told() {
     };
     assert_eq!(books_with(rotating), [(Info, "rotation")]);
 }
+
+#[test]
+fn a_backup_key_that_is_presented_before_its_pin_is_ripe_is_an_error() {
+    let chain = self_signed();
+    let presented = key(&chain);
+    let with = |hours| {
+        books_with(|host, document, backup| {
+            host.probes[0].seen = Seen::Chain(chain.clone());
+            host.tlsa.records[1] = pin(&chain);
+            document.pins[1].spki = presented;
+            document.pins[1].seen_everywhere = Some(in_hours(hours));
+            *backup = Some(presented);
+        })
+    };
+    assert_eq!(with(-2), [(Error, "served-unripe"), (Warn, "backup-unripe")]);
+    assert!(!with(-2400).iter().any(|(_, check)| *check == "served-unripe"));
+}
+
+#[test]
+fn the_pin_that_a_rotation_has_just_removed_is_not_missing() {
+    let gone = |phase| {
+        books_with(|host, document, _| {
+            let former = SpkiDigest([2; 32]);
+            document.pins.push(PinRecord { spki: former, ..document.pins[0].clone() });
+            let since = in_hours(-1);
+            document.rotation = Some(Rotation { phase, from: former, to: BACKUP, since, forced: false });
+            host.tlsa.records.truncate(2);
+        })
+    };
+    assert_eq!(gone(Phase::Retiring), [(Info, "rotation")]);
+    assert_eq!(gone(Phase::Deploying), [(Error, "pin-missing"), (Info, "rotation")]);
+}
