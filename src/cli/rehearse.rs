@@ -267,6 +267,8 @@ mod tests {
         };
         assert!(finish(u64::MAX, 2).is_err_and(|e| e.kind == Kind::Usage));
         let last = finish(u64::MAX, 1).unwrap();
-        assert!(last.output.text.contains(&format!("seeds {0} to {0}", u64::MAX)), "{}", last.output.text);
+        let seeds: Vec<_> =
+            last.output.json["rehearsals"].as_array().unwrap().iter().map(|r| &r["seed"]).collect();
+        assert_eq!(seeds, [u64::MAX]);
     }
 }
