@@ -39,6 +39,23 @@ pub fn write_as(path: &Path, content: &[u8], access: Access) -> Result<()> {
     })
 }
 
+/// Writes what an administrator asked for at a path that may be anything. A regular file is replaced in one step, behind a
+/// link the file that it points to; into a pipe or a device (`/dev/stdout`, `/dev/null`) it is written, never over it.
+pub fn write_out(path: &Path, content: &[u8], access: Access) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => {
+            let real = fs::canonicalize(path).map_err(|e| failed("write", path, &e))?;
+            write_as(&real, content, access)
+        }
+        Ok(found) if !found.is_dir() => OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut open| open.write_all(content))
+            .map_err(|e| failed("write", path, &e)),
+        _ => write_as(path, content, access),
+    }
+}
+
 fn fill_as(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
     fchown(&file, access.uid, access.gid)?;
@@ -200,6 +217,31 @@ mod tests {
         assert_eq!(fs::read(folder.join("a")).unwrap(), b"two");
         assert_eq!(fs::metadata(folder.join("a")).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_written_out_goes_into_a_pipe_and_through_a_link_and_replaces_neither() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = scratch("out");
+        let access = Access { uid: None, gid: None, mode: 0o644 };
+        let (pipe, file, link) = (folder.join("pipe"), folder.join("file"), folder.join("link"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reads = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe).unwrap()
+        });
+        write_out(&pipe, b"page", access).unwrap();
+        // Otherwise the reader would wait forever.
+        assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+        assert_eq!(reads.join().unwrap(), b"page");
+        fs::write(&file, b"old").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        write_out(&link, b"new", access).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert_eq!(write_out(&folder, b"x", access).unwrap_err().kind, Kind::Local);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
         fs::remove_dir_all(folder).unwrap();
     }
 

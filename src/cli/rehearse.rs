@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Longest rehearsal. Our choice: nobody's plans, and no CA's announcements, reach further.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 3660);
+/// First days that certificates and the simulated CA's books can be dated from.
+const YEARS: std::ops::RangeInclusive<i16> = 1971..=2999;
 /// How long each of many rehearsals is when nobody says.
 const EACH_OF_MANY: &str = "90d";
 
@@ -68,10 +70,11 @@ fn rehearsed(global: &Global, args: &Args) -> Result<Finish> {
     if let Some(runs) = args.runs {
         return many((&desired, state.as_ref()), &source, &options, args.faults.unwrap_or(1), runs);
     }
-    let rehearsal = rehearse::rehearse(&desired, &options, &read, state.as_ref())?;
+    let mut rehearsal = rehearse::rehearse(&desired, &options, &read, state.as_ref())?;
+    rehearsal.notes.extend(state.map(|state| begins_with(&desired.state, &state)));
     if let Some(path) = &args.html {
         let page = report::picture::html(&rehearse::timeline(&rehearsal, &source));
-        atomic::write_as(path, page.as_bytes(), super::status::PAGE)?;
+        atomic::write_out(path, page.as_bytes(), super::status::PAGE)?;
     }
     Ok(finish(&rehearsal, &source))
 }
@@ -95,6 +98,17 @@ fn standing(desired: &Desired) -> Result<State> {
     Ok(state)
 }
 
+/// For people: what `--from-state` found. A wrong folder must not look like a good beginning.
+fn begins_with(folder: &Path, state: &State) -> String {
+    let names = |known: bool| -> Vec<&str> {
+        let has = |standing: &Standing| standing.document.installed.is_some();
+        state.iter().filter(|(_, standing)| has(standing) == known).map(|(name, _)| name.as_str()).collect()
+    };
+    let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let (known, new) = (list(names(true)), list(names(false)));
+    format!("it begins with `{}`; certificates there: {known}; without one there: {new}", folder.display())
+}
+
 fn options(args: &Args) -> Result<Options> {
     let today = || Timestamp::now().to_zoned(TimeZone::UTC).date();
     let wrong = |what: &str, text: &str, why: String| {
@@ -104,7 +118,9 @@ fn options(args: &Args) -> Result<Options> {
     let midnight = |date: Date| date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
     let first = match &args.from {
         Some(text) => {
-            text.parse().map_err(|_| wrong("--from", text, "it is no date like 2026-11-23".into()))?
+            let date = date(text).filter(|date| YEARS.contains(&date.year()));
+            let why = "it is no date like 2026-11-23, of the years 1971 to 2999; days begin at 00:00 UTC";
+            date.ok_or_else(|| wrong("--from", text, why.into()))?
         }
         None => today(),
     };
@@ -115,9 +131,9 @@ fn options(args: &Args) -> Result<Options> {
     };
     let from = from.map_err(|e| wrong("--from", &first.to_string(), e.to_string()))?;
     let text = args.until.as_deref().unwrap_or(if args.runs.is_some() { EACH_OF_MANY } else { "2y" });
-    let until = match text.parse::<Date>() {
-        Ok(date) => midnight(date).ok(),
-        Err(_) => period(text).and_then(|length| from.checked_add(length).ok()),
+    let until = match date(text) {
+        Some(date) => midnight(date).ok(),
+        None => period(text).and_then(|length| from.checked_add(length).ok()),
     };
     let until =
         until.ok_or_else(|| wrong("--until", text, "it is neither 90d, 26w or 2y nor a date".into()))?;
@@ -128,6 +144,11 @@ fn options(args: &Args) -> Result<Options> {
     let every = hours.filter(|hours| (1..=24).contains(hours)).map(|hours| hours * 3600);
     let every = every.ok_or_else(|| wrong("--every", &args.every, "it is not 1h to 24h".into()))?;
     Ok(Options { from, until, seed: args.faults, every, rotate: args.rotate.clone(), keep_trace: false })
+}
+
+/// `2026-11-23` and nothing behind it: a time of day or a zone would be ignored.
+fn date(text: &str) -> Option<Date> {
+    text.parse().ok().filter(|date: &Date| date.to_string() == text)
 }
 
 /// `90d`, `26w`, `2y`.
@@ -162,13 +183,18 @@ fn many(
     first: u64,
     runs: u64,
 ) -> Result<Finish> {
-    let (next, end) = (AtomicU64::new(first), first.saturating_add(runs));
+    if first.checked_add(runs - 1).is_none() {
+        let why = format!("the last of {runs} seeds would be greater than {}", u64::MAX);
+        return Err(Error::new(Kind::Usage, format!("use --faults {first} with --runs {runs}"), why));
+    }
+    let next = AtomicU64::new(0);
     let refused = AtomicU64::new(u64::MAX);
     let work = || {
         let mut done = Vec::new();
         loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end || seed > refused.load(Ordering::Relaxed) {
+            let run = next.fetch_add(1, Ordering::Relaxed);
+            let seed = first.saturating_add(run);
+            if run >= runs || seed > refused.load(Ordering::Relaxed) {
                 return Ok(done);
             }
             let options = Options { seed: Some(seed), ..options.clone() };
@@ -193,5 +219,56 @@ fn many(
     match all.iter().find(|rehearsal| rehearsal.refusal.is_some()) {
         Some(refused) => Ok(finish(refused, source)),
         None => Ok(Finish::ok(report::rehearse::all_rehearsed(&all, source))),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn refused(from: Option<&str>, until: &str) -> bool {
+        let args = Args {
+            until: Some(until.into()),
+            from: from.map(Into::into),
+            faults: None,
+            runs: None,
+            rotate: None,
+            from_state: false,
+            html: None,
+            every: "1h".into(),
+        };
+        options(&args).is_err_and(|e| e.kind == Kind::Usage)
+    }
+
+    #[test]
+    fn a_day_is_a_date_alone_and_one_that_certificates_can_bear() {
+        assert!(!refused(Some("2026-11-23"), "2027-01-01"));
+        assert!(!refused(Some("1971-01-01"), "10y"));
+        assert!(!refused(Some("2999-12-31"), "10y"));
+        for from in
+            ["1970-12-31", "3000-01-01", "9999-12-01", "-9999-01-01", "20261123", "2026-11-23T10:00+02:00"]
+        {
+            assert!(refused(Some(from), "5d"), "{from}");
+        }
+        for until in ["0d", "100y", "2026-11-23", "2027-01-01T12:00", "90", "5m"] {
+            assert!(refused(Some("2026-11-23"), until), "{until}");
+        }
+    }
+
+    #[test]
+    fn seeds_end_at_the_greatest_number() {
+        let finish = |first, runs| {
+            let desired = crate::config::template().unwrap();
+            let from = "2026-11-23T00:00:00Z".parse().unwrap();
+            let until = "2026-11-23T01:00:00Z".parse().unwrap();
+            let options = Options { from, until, seed: None, every: 3600, rotate: None, keep_trace: false };
+            many((&desired, None), "zones.yaml", &options, first, runs)
+        };
+        assert!(finish(u64::MAX, 2).is_err_and(|e| e.kind == Kind::Usage));
+        let last = finish(u64::MAX, 1).unwrap();
+        let seeds: Vec<_> =
+            last.output.json["rehearsals"].as_array().unwrap().iter().map(|r| &r["seed"]).collect();
+        assert_eq!(seeds, [u64::MAX]);
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<Finish> {
     let mut output = report::status::status(&facts, now);
     if let Some(path) = &args.html {
         let page = report::picture::html(&report::status::timeline::timeline(&facts, now));
-        atomic::write_as(path, page.as_bytes(), PAGE)?;
+        atomic::write_out(path, page.as_bytes(), PAGE)?;
     }
     if args.prometheus {
         output.text = report::metrics::text(&facts);

@@ -10,6 +10,8 @@ pub struct Event {
     pub at: Timestamp,
     /// The certificate's name in zones.yaml; empty: it concerns all.
     pub certificate: String,
+    /// When it ends, where it lasts.
+    pub until: Option<Timestamp>,
     /// What sort.
     pub what: What,
     /// For people, keys by their letters.
@@ -109,6 +111,8 @@ pub struct Counts {
     pub certificates: u64,
     /// Certificates in the busiest seven days.
     pub busiest_week: u64,
+    /// The same, for one set of names.
+    pub busiest_set: u64,
     /// Rotations that ended.
     pub rotations: u64,
     /// Changes of zones by month ("2026-11"): TLSA, and challenges.

@@ -32,8 +32,8 @@ pub(super) enum Act {
     Revoked { certificate: String },
     /// The machine's clock is ahead of true time by so much from now on.
     Clock(Moment),
-    /// Something begins that others do; only told.
-    Told(String),
+    /// Something begins that others do, and lasts until then; only told.
+    Told(String, Moment),
 }
 
 /// How often somebody who rotates by hand does so: once a year.
@@ -112,7 +112,9 @@ impl Universe {
         let now = self.time.moment();
         let told = match act {
             Act::Ask { .. } => return,
-            Act::Told(words) => Some((String::new(), words.clone())),
+            Act::Told(words, until) => {
+                return lock(&self.story).tell_until(now, *until, words.clone());
+            }
             Act::Foreign { owner, add } => self.foreign(owner, *add),
             Act::LowerTtl { owner, ttl } => {
                 let mut faults = lock(&self.faults);

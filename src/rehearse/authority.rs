@@ -191,12 +191,15 @@ impl Authority {
         }
     }
 
-    /// The most certificates in any seven days.
-    pub(super) fn busiest_week(&self) -> usize {
-        let counts = self.issued.iter().enumerate().map(|(index, (from, _))| {
-            self.issued[index..].iter().take_while(|(at, _)| at - from < 7 * DAY).count()
-        });
-        counts.max().unwrap_or(0)
+    /// The most certificates in any seven days: of all, and for one set of names.
+    pub(super) fn busiest_week(&self) -> (usize, usize) {
+        let (mut all, mut same) = (0, 0);
+        for (index, (from, names)) in self.issued.iter().enumerate() {
+            let week = || self.issued[index..].iter().take_while(|(at, _)| at - from < 7 * DAY);
+            all = all.max(week().count());
+            same = same.max(week().filter(|(_, others)| others == names).count());
+        }
+        (all, same)
     }
 }
 
@@ -226,11 +229,12 @@ mod tests {
     fn the_sixth_certificate_for_the_same_names_waits_for_the_first_to_be_a_week_old() {
         let names = vec!["mx.example.org".to_owned()];
         let issued = (0..5).map(|hour| (hour * HOUR, names.clone())).collect();
-        let authority = Authority { issued, ..Authority::default() };
+        let mut authority = Authority { issued, ..Authority::default() };
         let limit = |now| authority.limit(&names, &[], |_| None, now);
         assert_eq!(limit(6 * HOUR).map(|(_, until)| until), Some(7 * DAY));
         assert_eq!(limit(7 * DAY), None);
-        assert_eq!(authority.busiest_week(), 5);
+        authority.issued.push((6 * HOUR, vec!["other.example.org".to_owned()]));
+        assert_eq!(authority.busiest_week(), (6, 5));
     }
 
     #[test]

@@ -180,7 +180,8 @@ impl Faults {
     /// What lasts, for people: each when it begins.
     pub(super) fn told(&self) -> Vec<(Moment, Act)> {
         let told = self.troubles.iter().filter(|_| self.on);
-        told.map(|t| (t.from, Act::Told(format!("{} for {}", t.peer.words(), long(t.to - t.from))))).collect()
+        told.map(|t| (t.from, Act::Told(format!("{} for {}", t.peer.words(), long(t.to - t.from)), t.to)))
+            .collect()
     }
 }
 

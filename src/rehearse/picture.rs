@@ -22,7 +22,8 @@ pub fn timeline(rehearsal: &Rehearsal, source: &str) -> Timeline {
     };
     for event in &rehearsal.events {
         if event.certificate.is_empty() {
-            let fault = Fault { name: event.words.clone(), from: event.at, until: Some(event.at) };
+            let fault =
+                Fault { name: event.words.clone(), from: event.at, until: event.until.or(Some(event.at)) };
             timeline.faults.push(fault);
         } else {
             add(group(&mut timeline.groups, &event.certificate), event);
@@ -36,6 +37,8 @@ pub fn timeline(rehearsal: &Rehearsal, source: &str) -> Timeline {
             caches: String::new(),
         });
     }
+    // As zones.yaml is listed everywhere else: a page of another seed has them in the same places.
+    timeline.groups.sort_by(|a, b| a.name.cmp(&b.name));
     timeline
 }
 
@@ -180,7 +183,10 @@ fn verdict(rehearsal: &Rehearsal) -> Vec<Verdict> {
         line("rotations", counts.rotations.to_string(), plain),
         line(
             "certificates",
-            format!("{}, {} in the busiest week", counts.certificates, counts.busiest_week),
+            format!(
+                "{}, {} in the busiest week, {} of them for the same names",
+                counts.certificates, counts.busiest_week, counts.busiest_set
+            ),
             plain,
         ),
     ]

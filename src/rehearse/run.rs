@@ -324,7 +324,8 @@ impl Run {
                 }
             }
             for (ripe, letters) in fresh {
-                let words = format!("{}: every cache without it has expired", letters.join(", "));
+                let it = if letters.len() > 1 { "them" } else { "it" };
+                let words = format!("{}: every cache without {it} has expired", letters.join(", "));
                 let what = (What::Ripe, letters);
                 lock(&self.universe.story).tell_of(ripe.as_millisecond(), &certificate.name, what, words);
             }
@@ -339,6 +340,7 @@ impl Run {
             self.events.push(Event {
                 at: timestamp(told.at),
                 certificate: told.certificate,
+                until: told.until.map(timestamp),
                 what: told.what,
                 words: told.words,
                 keys: told.keys,
@@ -357,7 +359,8 @@ impl Run {
         self.counts.deliveries = self.senders.attempted;
         self.counts.orders = authority.orders.len() as u64;
         self.counts.certificates = authority.issued.len() as u64;
-        self.counts.busiest_week = authority.busiest_week() as u64;
+        let (week, set) = authority.busiest_week();
+        (self.counts.busiest_week, self.counts.busiest_set) = (week as u64, set as u64);
         self.counts.rotations = rotations as u64;
         self.counts.changes = story.changes.clone();
         let refusal = self.refused.map(|refused| Refusal {
@@ -388,6 +391,7 @@ fn notes(files: &Files, (every, _): (Moment, Moment), options: &Options) -> Vec<
     let mut notes = vec![format!(
         "made up: a CA with Let's Encrypt's lifetimes and limits; two servers for each mail host, of which the second takes new files every {late} only; name servers as zones.yaml has them under `check`, else two; every zone signed; `danesmith apply` every {apply} h; rotations that are left to you once a year"
     )];
+    notes.push("caches: how many caches of senders hold the pins of which keys; A and B are keys, `?` and `+` records of somebody else".into());
     notes.extend(files.notes.iter().cloned());
     notes
 }

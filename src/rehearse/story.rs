@@ -21,6 +21,8 @@ const KEPT: usize = 2_000;
 pub(super) struct Told {
     pub(super) at: Moment,
     pub(super) certificate: String,
+    /// When it ends, where it lasts.
+    pub(super) until: Option<Moment>,
     pub(super) what: What,
     pub(super) words: String,
     pub(super) keys: Vec<String>,
@@ -80,6 +82,14 @@ impl Story {
         self.tell_of(at, certificate, (what, Vec::new()), words);
     }
 
+    /// Trouble for all that lasts.
+    pub(super) fn tell_until(&mut self, at: Moment, until: Moment, words: String) {
+        self.tell(at, "", What::Outside, words);
+        if let Some(told) = self.told.last_mut() {
+            told.until = Some(until);
+        }
+    }
+
     /// An event.
     pub(super) fn tell_of(
         &mut self,
@@ -89,7 +99,7 @@ impl Story {
         words: String,
     ) {
         self.trace(at, &format!("{certificate} * {}: {words}", what.word()));
-        self.told.push(Told { at, certificate: certificate.to_owned(), what, words, keys });
+        self.told.push(Told { at, certificate: certificate.to_owned(), until: None, what, words, keys });
     }
 
     /// An update changed a zone.
@@ -153,20 +163,34 @@ fn installed(former: &Document, new: &Document, key: &Name<'_>, tell: &mut Tell<
 fn pins(former: &Document, new: &Document, key: &Name<'_>, tell: &mut Tell<'_>) {
     let (known, know) = (owners(former, false), owners(new, false));
     let (seen, see) = (everywhere(former), everywhere(new));
-    let mut added = |now: &Owners, before: &Owners, what, words: &str| {
+    let mut added = |now: &Owners, before: &Owners, what, (one, several): (&str, &str)| {
         let letters: Vec<_> =
             now.keys().filter(|spki| !before.contains_key(*spki)).map(|s| key(*s)).collect();
         if !letters.is_empty() {
+            let words = if letters.len() > 1 { several } else { one };
             tell(what, &letters, format!("{} {words}", letters.join(", ")));
         }
     };
-    added(&know, &known, What::Pinned, "goes into DNS");
-    added(&see, &seen, What::Everywhere, "is at every name server: its clock runs");
+    added(&know, &known, What::Pinned, ("goes into DNS", "go into DNS"));
+    added(
+        &see,
+        &seen,
+        What::Everywhere,
+        ("is at every name server: its clock runs", "are at every name server: their clocks run"),
+    );
     // A key that is on its way out has no clock either, and that is no trouble.
     let leaving = new.rotation.as_ref().filter(|r| r.phase == Phase::Retiring).map(|r| r.from);
     let stays = |spki: &SpkiDigest| Some(*spki) != leaving && know.contains_key(spki);
     let still: Owners = seen.into_iter().filter(|(spki, _)| stays(spki)).collect();
-    added(&still, &see, What::Stopped, "was not seen at every name server: its clock stops");
+    added(
+        &still,
+        &see,
+        What::Stopped,
+        (
+            "was not seen at every name server: its clock stops",
+            "were not seen at every name server: their clocks stop",
+        ),
+    );
 }
 
 /// Owner names of each pinned key; `running`: only those where its clock runs.

@@ -196,3 +196,19 @@ fn a_rehearsal_goes_on_where_the_real_state_stands() {
     let pinned = rehearsal.events.iter().find(|event| event.what == What::Pinned).unwrap();
     assert_eq!((pinned.certificate.as_str(), pinned.words.as_str()), ("mx1", "C goes into DNS"));
 }
+
+#[test]
+fn a_picture_has_certificates_in_their_order_and_trouble_for_as_long_as_it_lasts() {
+    let rehearsal = rehearsed(&two_hosts(), &options(30, Some(7)));
+    let timeline = super::timeline(&rehearsal, "zones.yaml");
+    let names: Vec<_> = timeline.groups.iter().map(|group| group.name.as_str()).collect();
+    assert_eq!(names, ["mx1", "mx2"]);
+    let lasting: Vec<_> =
+        timeline.faults.iter().filter(|f| f.until.is_some_and(|until| until > f.from)).collect();
+    assert!(!lasting.is_empty());
+    for fault in lasting {
+        let length = fault.until.unwrap().duration_since(fault.from);
+        let told = [format!("for {} min", length.as_mins()), format!("for {} h", length.as_hours())];
+        assert!(told.iter().any(|words| fault.name.ends_with(words)), "{fault:?}");
+    }
+}

@@ -12,6 +12,8 @@ const WIDTH: usize = 80;
 const LONGEST: usize = 180;
 /// Certificates that Let's Encrypt issues for one registered domain in seven days.
 const WEEKLY_LIMIT: u64 = 50;
+/// The same, for one set of names.
+const SET_LIMIT: u64 = 5;
 
 /// One rehearsal; `source` is where zones.yaml came from.
 pub fn rehearsed(rehearsal: &Rehearsal, source: &str) -> Output {
@@ -112,10 +114,11 @@ fn verdict(text: &mut String, rehearsal: &Rehearsal) {
     let _ = writeln!(text, "rotations      {}", counts.rotations);
     let _ = writeln!(
         text,
-        "orders         {}; busiest week: {} of {WEEKLY_LIMIT} certificates a CA like Let's",
+        "orders         {}; busiest week: {} of {WEEKLY_LIMIT} certificates for one domain,",
         counts.orders, counts.busiest_week
     );
-    let _ = writeln!(text, "               Encrypt issues for one domain");
+    let set = counts.busiest_set;
+    let _ = writeln!(text, "               {set} of {SET_LIMIT} for the same names (Let's Encrypt's limits)");
     let most = counts.changes.values().map(|(pins, texts)| pins + texts).max().unwrap_or(0);
     let total: u64 = counts.changes.values().map(|(pins, texts)| pins + texts).sum();
     let months = rehearsal.until.duration_since(rehearsal.from).as_hours().max(1) as f64 / 730.5;
@@ -142,6 +145,7 @@ fn to_json(rehearsal: &Rehearsal) -> Value {
     let event = |event: &Event| {
         json!({
             "at": event.at.to_string(),
+            "until": event.until.map(|until| until.to_string()),
             "certificate": event.certificate,
             "event": event.what.word(),
             "words": event.words,
@@ -161,7 +165,7 @@ fn to_json(rehearsal: &Rehearsal) -> Value {
         "refused": u64::from(rehearsal.refusal.is_some()),
         "runs": { "all": counts.runs, "failed": counts.failed, "killed": counts.killed },
         "rotations": counts.rotations,
-        "orders": { "all": counts.orders, "busiest_week": counts.busiest_week, "weekly_limit": WEEKLY_LIMIT },
+        "orders": { "all": counts.orders, "busiest_week": counts.busiest_week, "weekly_limit": WEEKLY_LIMIT, "busiest_set": counts.busiest_set, "set_limit": SET_LIMIT },
         "changes": changes.collect::<BTreeMap<_, _>>(),
         "refusal": rehearsal.refusal.as_ref().map(|refusal| json!({
             "at": refusal.at.to_string(),
