@@ -181,13 +181,18 @@ fn state_after(desired: &Desired, days: i64) -> (State, Timestamp) {
 fn a_rehearsal_goes_on_where_the_real_state_stands() {
     let mut desired = two_hosts();
     desired.certificates.get_mut("mx1").unwrap().rotate = Rotate::Every(Duration::from_secs(40 * 86_400));
-    let (state, from) = state_after(&desired, 30);
+    let (mut state, from) = state_after(&desired, 30);
+    for history in state.values_mut().flat_map(|standing| &mut standing.document.history) {
+        history.target = "_dane.example.net.".into(); // an alias, and a zone that is not new
+        history.serials.insert("ns1.example.org. (192.0.2.1:53)".into(), 4_000_000_000);
+    }
     let until = from + SignedDuration::from_hours(24 * 60);
     let options = Options { from, until, ..options(0, None) };
     let rehearsal = rehearse(&desired, &options, &|_| None, Some(&state)).unwrap();
     assert_eq!(rehearsal.refusal, None);
     for certificate in ["mx1", "mx2"] {
         assert_eq!(count(&rehearsal, certificate, What::Issued), 0, "{certificate} has a certificate");
+        assert_eq!(count(&rehearsal, certificate, What::Stopped), 0, "nothing of the real zone is missed");
     }
     // The certificate for the new key is a fresh one; the other's is due after sixty days.
     assert_eq!((count(&rehearsal, "mx1", What::Renewed), count(&rehearsal, "mx2", What::Renewed)), (0, 1));
