@@ -52,6 +52,8 @@ struct Way {
     folder: bool,
     /// The reload command; empty: nobody is told.
     reload: Vec<String>,
+    /// Among several certificates of a service, the one that this is: keys stand in for those that are not here, and tell not.
+    algorithm: Option<Algorithm>,
     /// `endpoints: unchecked`: the administrator vouches for the servers, so they present what lies there at once.
     vouched: bool,
     lying: Vec<Lying>,
@@ -86,6 +88,7 @@ impl MailServers {
             let way = Way {
                 folder: certificate.deploy.files.is_some(),
                 reload: certificate.deploy.reload.clone(),
+                algorithm: among_others(desired, certificate),
                 vouched: certificate.endpoints == Endpoints::Unchecked,
                 lying: Vec::new(),
             };
@@ -211,8 +214,23 @@ impl MailServers {
     }
 }
 
+/// Where several certificates share a service, one is for ECDSA and the others for RSA; a server has no use for two of a kind.
+fn among_others(desired: &Desired, certificate: &Certificate) -> Option<Algorithm> {
+    let Endpoints::Listed(list) = &certificate.endpoints else { return None };
+    let services = list.iter().map(|e| MailServers::of_service(desired, &e.host, e.port));
+    let shared = services.into_iter().find(|service| service.len() > 1)?;
+    let first = shared.first().is_some_and(|first| first.name == certificate.name);
+    Some(if first { Algorithm::Ecdsa } else { Algorithm::Rsa })
+}
+
 impl Way {
     fn put(&mut self, (generation, serial): (u64, String), chain: Arc<Chain>, now: Moment) {
+        let chain = match self.algorithm {
+            Some(algorithm) if algorithm != chain.algorithm => {
+                Arc::new(Chain { spki: chain.spki, algorithm, certs: chain.certs.clone() })
+            }
+            _ => chain,
+        };
         self.lying.push(Lying { since: now, generation, serial, chain });
     }
 

@@ -6,11 +6,12 @@ use super::run::{Options, Run, rehearse};
 use super::standing::{Standing, State};
 use super::universe::lock;
 use crate::config;
-use crate::model::desired::{Desired, KeyAlgorithm, Keys, Rotate};
+use crate::model::desired::{ActiveKey, BackupKey, Certificate, Desired, KeyAlgorithm, Keys, Rotate};
 use crate::model::policy::Policy;
 use crate::model::rehearsal::{Rehearsal, What};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -200,6 +201,26 @@ fn a_rehearsal_goes_on_where_the_real_state_stands() {
     assert_eq!(count(&rehearsal, "mx1", What::Rotated), 2);
     let pinned = rehearsal.events.iter().find(|event| event.what == What::Pinned).unwrap();
     assert_eq!((pinned.certificate.as_str(), pinned.words.as_str()), ("mx1", "C goes into DNS"));
+}
+
+#[test]
+fn certificates_of_two_algorithms_at_one_host_are_rehearsed_without_their_files() {
+    let mut desired = one_host("mx1");
+    let absent = |name: &str| PathBuf::from(format!("/absent/{name}.key"));
+    let keys = Keys::Own {
+        active: ActiveKey::PrivateKey(absent("r1")),
+        backup: Some(BackupKey::PrivateKey(absent("r2"))),
+    };
+    let ec = desired.certificates["mx1"].clone();
+    let rsa = Certificate { name: "mx1-rsa".into(), keys, ..ec };
+    desired.certificates.insert("mx1-rsa".into(), rsa);
+    let rehearsal = rehearsed(&desired, &options(120, None));
+    assert_eq!(rehearsal.refusal, None);
+    for certificate in ["mx1", "mx1-rsa"] {
+        assert_eq!(count(&rehearsal, certificate, What::Issued), 1, "{certificate}");
+        assert!(count(&rehearsal, certificate, What::Pinned) > 0, "{certificate}");
+    }
+    assert!(rehearsal.counts.failed < 3, "{}", rehearsal.counts.failed);
 }
 
 #[test]
