@@ -126,8 +126,9 @@ fn a_domain_is_looked_at_through_its_mx_and_its_aliases() {
         lab.set_tlsa(host, 25, TTL, &[ecdsa.pin(), rsa.pin(), spare()]);
     }
     lab.wait_for_tlsa(KNOT, "mx3.example.test", 25, 3);
+    // What was added last; BIND's signed zone follows its NOERROR too.
     support::eventually(std::time::Duration::from_secs(10), "the secondary follows", || {
-        lab.dig(BIND, "mail.other.test", "MX") == lab.dig(KNOT, "mail.other.test", "MX")
+        !lab.dig(KNOT, "null.other.test", "MX").is_empty()
     });
     lab.flush_resolver();
 

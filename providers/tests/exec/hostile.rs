@@ -140,7 +140,7 @@ async fn a_plugin_that_cannot_be_run_is_told_before_anything_starts() {
     std::process::Command::new("chmod").arg("o+w").arg(&open_folder).status().unwrap();
     let error = open(&inside, Settings::new()).await.unwrap_err();
     assert!(
-        error.message.contains("lies in") && error.message.contains("may be changed by others"),
+        error.message.contains("lies behind") && error.message.contains("may be changed by others"),
         "{error}"
     );
     assert_eq!(runs(&dir), 0);
