@@ -1,7 +1,7 @@
 //! A disk that fails: each state-changing call below the state directory fails once, with ENOSPC and with EIO.
 
 use crate::scene::{Live, Scene, told};
-use crate::sweeper::{Run, Statistics, kind, run};
+use crate::sweeper::{Run, Statistics, run};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -107,11 +107,11 @@ impl Tally {
 
     /// Exit 0 means that all is done; anything else is 74 and names the file.
     fn add(&mut self, scene: &Scene, run: &Run, context: &str) {
-        self.statistics.add(&run.call);
+        self.statistics.add(&run.shape);
         match run.code {
             Some(0) => {
                 scene.assert_done(context);
-                *self.harmless.entry(kind(&run.call)).or_default() += 1;
+                *self.harmless.entry(run.shape.clone()).or_default() += 1;
             }
             Some(LOCAL) => {
                 let stderr = String::from_utf8_lossy(&run.output.stderr);

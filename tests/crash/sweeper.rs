@@ -50,6 +50,8 @@ pub(crate) struct Run {
     pub(crate) reached: bool,
     /// `name place` of that call.
     pub(crate) call: String,
+    /// The same without what differs from run to run: the world's folder, digests.
+    pub(crate) shape: String,
     /// The path of that call, or its peer.
     pub(crate) place: String,
     /// danesmith's exit code; `None` when it died of a signal.
@@ -71,21 +73,19 @@ pub(crate) fn run(scene: &Scene, mode: &[&str]) -> Run {
     assert_eq!(report["timed_out"], false, "{mode:?}: {}", told(&output));
     let place = report["call"]["place"].as_str().unwrap_or_default().to_owned();
     let call = format!("{} {place}", report["call"]["name"].as_str().unwrap_or("no call"));
-    Run { reached, call, place, code: report["exit"]["code"].as_i64(), output }
+    let shape = report["call"]["shape"].as_str().unwrap_or("no call").to_owned();
+    Run { reached, call, shape, place, code: report["exit"]["code"].as_i64(), output }
 }
 
-/// `name place` of every call of a run that nobody disturbs.
-pub(crate) fn count(scene: &Scene, filter: &[&str]) -> Vec<String> {
+/// The shape of every call of a run that nobody disturbs.
+pub(crate) fn count(scene: &Scene, filter: &[&str]) -> BTreeSet<String> {
     let output = sweep(scene, &[&["count"], filter].concat(), &[]);
     assert!(output.status.success(), "{}", told(&output));
     let text = String::from_utf8(output.stdout).unwrap();
     let report: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(report["exit"]["code"], 0, "{text}");
     let calls = report["calls"].as_array().unwrap();
-    calls
-        .iter()
-        .map(|c| format!("{} {}", c["name"].as_str().unwrap(), c["place"].as_str().unwrap()))
-        .collect()
+    calls.iter().map(|call| call["shape"].as_str().unwrap().to_owned()).collect()
 }
 
 fn sweep(scene: &Scene, mode: &[&str], more: &[&OsStr]) -> Output {
@@ -111,17 +111,17 @@ impl Statistics {
     }
 
     /// Counts one point.
-    pub(crate) fn add(&mut self, call: &str) {
+    pub(crate) fn add(&mut self, shape: &str) {
         self.points += 1;
-        *self.names.entry(call.split(' ').next().unwrap_or_default().to_owned()).or_default() += 1;
-        self.kinds.insert(kind(call));
+        *self.names.entry(shape.split(' ').next().unwrap_or_default().to_owned()).or_default() += 1;
+        self.kinds.insert(shape.to_owned());
     }
 
-    /// The kinds of call in an undisturbed run that no point has met, each with its number in that run. memory.json is
-    /// left out: not every run learns something worth remembering.
-    pub(crate) fn missed(&self, calls: &[String]) -> BTreeMap<String, usize> {
-        let all = calls.iter().map(|c| kind(c)).zip(1..).filter(|(k, _)| !k.contains("memory.json"));
-        all.filter(|(k, _)| !self.kinds.contains(k)).collect()
+    /// The shapes in an undisturbed run that no point has met. memory.json is left out: not every run learns something
+    /// worth remembering.
+    pub(crate) fn missed(&self, shapes: BTreeSet<String>) -> Vec<String> {
+        let missed = |shape: &String| !shape.contains("memory.json") && !self.kinds.contains(shape);
+        shapes.into_iter().filter(missed).collect()
     }
 
     /// One line: points, calls, duration.
@@ -133,24 +133,5 @@ impl Statistics {
             self.what,
             names.join(", ")
         );
-    }
-}
-
-/// A call without what differs from run to run: the world's folder, digests.
-pub(crate) fn kind(call: &str) -> String {
-    let words = call.split(' ').map(|word| word.split_once("/state").map_or(word, |(_, below)| below));
-    let parts: Vec<String> =
-        words.map(|w| w.split('/').map(without_digest).collect::<Vec<_>>().join("/")).collect();
-    parts.join(" ")
-}
-
-fn without_digest(part: &str) -> &str {
-    let digits = part.chars().filter(char::is_ascii_hexdigit).count();
-    if digits < 16 {
-        part
-    } else if part.starts_with('.') {
-        ".#.new"
-    } else {
-        "#"
     }
 }

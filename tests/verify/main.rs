@@ -9,7 +9,7 @@ mod look;
 
 use look::Look;
 use support::mail::{Algorithm, MailServer};
-use support::{BIND, KNOT, Lab, Options};
+use support::{KNOT, Lab, Options};
 
 const HOST: &str = "mx1.example.test";
 const AT: &str = "mx1.example.test:25";

@@ -175,3 +175,27 @@ fn a_program_that_hangs_is_killed_when_its_time_is_over() {
     let report = report(&output.stdout);
     assert_eq!((&report["timed_out"], &report["exit"]["signal"]), (&true.into(), &libc::SIGKILL.into()));
 }
+
+#[test]
+fn a_call_is_aimed_at_by_its_shape_whatever_comes_before_it() {
+    let folder = folder("shape");
+    let digest = "ab".repeat(32);
+    let shape = "unlinkat /keys/#";
+    for before in ["true", "touch first second third"] {
+        let script = format!(
+            "cd {}; mkdir -p state/keys; cd state/keys; {before}; touch {digest} last; rm {digest} last",
+            folder.display()
+        );
+        let aimed = ["kill", "1", "--children", "--shape", shape, "--when"];
+        let output = sweeper(&[&aimed[..], &["before"]].concat(), &shell(&script));
+        assert_eq!(output.status.code(), Some(0), "{:?}", report(&output.stderr));
+        assert_eq!(report(&output.stderr)["call"]["shape"], shape);
+        assert!(folder.join("state/keys").join(&digest).exists());
+        let output = sweeper(&[&aimed[..], &["after"]].concat(), &shell(&script));
+        assert_eq!(output.status.code(), Some(0), "{:?}", report(&output.stderr));
+        assert!(!folder.join("state/keys").join(&digest).exists());
+        assert!(folder.join("state/keys/last").exists());
+    }
+    let output = sweeper(&["kill", "1", "--children", "--shape", "unlinkat /keys/none"], &shell("true"));
+    assert_eq!(output.status.code(), Some(3));
+}

@@ -4,6 +4,7 @@
 //! sweeper count -- danesmith -c zones.yaml apply        # one JSON document, last line of standard output
 //! sweeper list --files -- …                             # the same for people
 //! sweeper kill 17 --when before -- …                    # exit 0: killed there; 3: fewer calls than that
+//! sweeper kill 1 --shape 'fsync /keys/.#.new' -- …      # the first call that looks so, whatever comes before it
 //! sweeper fail 17 --errno ENOSPC --report r.json -- …   # the call fails, the program goes on
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool: it prints
@@ -70,6 +71,9 @@ struct Common {
     /// Of the file-system calls, only those below this folder count
     #[arg(long)]
     under: Option<PathBuf>,
+    /// Only calls whose "shape" in the report is this count
+    #[arg(long)]
+    shape: Option<String>,
     /// Calls of child processes count too
     #[arg(long)]
     children: bool,
@@ -188,7 +192,7 @@ impl Common {
             None => None,
         };
         let under = self.under.as_ref().map(std::fs::canonicalize).transpose()?;
-        Ok(Filter { only, under, children: self.children })
+        Ok(Filter { only, under, shape: self.shape.clone(), children: self.children })
     }
 }
 

@@ -73,7 +73,7 @@ impl Call {
 
     /// As JSON, with its number.
     pub fn json(&self, index: usize) -> Value {
-        json!({"index": index, "name": self.name, "place": self.place()})
+        json!({"index": index, "name": self.name, "place": self.place(), "shape": self.shape()})
     }
 }
 

@@ -7,6 +7,7 @@
 //! Not seen: stores through a shared memory mapping, and io_uring. Linux on x86-64 only.
 
 mod call;
+mod shape;
 mod sys;
 mod tracer;
 
@@ -46,6 +47,8 @@ pub struct Filter {
     pub only: Option<Kind>,
     /// Of the file-system calls, only those with a path below this folder.
     pub under: Option<PathBuf>,
+    /// Only calls of this [shape](Call::shape).
+    pub shape: Option<String>,
     /// Calls of child processes count too, in the same order.
     pub children: bool,
 }

@@ -142,7 +142,8 @@ impl Tracer {
     fn counts(&mut self, call: &Call, process: Pid) -> bool {
         let filter = &self.options.filter;
         let wanted = filter.only.is_none_or(|kind| kind == call.kind)
-            && (call.kind == Kind::Net || filter.under.as_ref().is_none_or(|folder| call.is_under(folder)));
+            && (call.kind == Kind::Net || filter.under.as_ref().is_none_or(|folder| call.is_under(folder)))
+            && filter.shape.as_ref().is_none_or(|shape| *shape == call.shape());
         if wanted && process != self.main && !filter.children {
             self.uncounted_children += 1;
             return false;
