@@ -54,6 +54,8 @@ pub enum What {
     Retired,
     /// Somebody else's doing: an administrator, a clock, the CA.
     Outside,
+    /// What a run was to do would break mail now, so it was left to a later one.
+    PutOff,
     /// A run failed, or was killed.
     Failed,
 }
@@ -76,6 +78,7 @@ impl What {
             What::Aborted => "aborted",
             What::Retired => "retired",
             What::Outside => "outside",
+            What::PutOff => "put-off",
             What::Failed => "failed",
         }
     }
@@ -99,8 +102,10 @@ pub struct Refusal {
 pub struct Counts {
     /// Deliveries that senders attempted.
     pub deliveries: u64,
-    /// Runs of `apply` and `rotate`, those that failed for some certificate, and those that were killed.
+    /// Runs of `apply` and `rotate`, those below among them.
     pub runs: u64,
+    /// Runs that put something off because it would break mail, and failed for no certificate.
+    pub put_off: u64,
     /// Runs that failed for some certificate.
     pub failed: u64,
     /// Runs that were killed.

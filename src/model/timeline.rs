@@ -172,6 +172,8 @@ pub enum MomentKind {
     Withdrawn,
     /// The certificate was revoked.
     Revoked,
+    /// What a run was to do would break mail now, so it was left to a later one.
+    PutOff,
     /// A run failed, or was killed.
     Failed,
     /// Somebody else's doing: an administrator, a clock, the CA.

@@ -163,6 +163,7 @@ fn kind(what: What) -> MomentKind {
         What::Aborted => MomentKind::Aborted,
         What::Retired => MomentKind::Withdrawn,
         What::Outside => MomentKind::Outside,
+        What::PutOff => MomentKind::PutOff,
         What::Failed => MomentKind::Failed,
     }
 }
@@ -177,7 +178,10 @@ fn verdict(rehearsal: &Rehearsal) -> Vec<Verdict> {
         line("deliveries refused", u64::from(rehearsal.refusal.is_some()).to_string(), refused),
         line(
             "runs of danesmith",
-            format!("{}, {} failed, {} killed", counts.runs, counts.failed, counts.killed),
+            format!(
+                "{}, {} put off, {} failed, {} killed",
+                counts.runs, counts.put_off, counts.failed, counts.killed
+            ),
             plain,
         ),
         line("rotations", counts.rotations.to_string(), plain),

@@ -287,7 +287,7 @@ impl Run {
 
     fn reported(&mut self, reports: &[Report]) -> bool {
         let now = self.universe.time.moment();
-        let mut succeeded = true;
+        let (mut put_off, mut failed) = (false, false);
         for report in reports {
             for words in report.changes.iter().chain(&report.warnings) {
                 self.universe.trace(&format!("{} = {words}", report.certificate));
@@ -296,15 +296,18 @@ impl Run {
                 self.failing.remove(&report.certificate);
                 continue;
             };
-            succeeded = false;
+            let refused = e.kind == Kind::Refused;
+            (put_off, failed) = (put_off || refused, failed || !refused);
             let words = lock(&self.universe.keys).told(&e.to_string());
             self.universe.trace(&format!("{}: {words}", report.certificate));
             if self.failing.insert(report.certificate.clone(), e.action.clone()).as_ref() != Some(&e.action) {
-                lock(&self.universe.story).tell(now, &report.certificate, What::Failed, words);
+                let what = if refused { What::PutOff } else { What::Failed };
+                lock(&self.universe.story).tell(now, &report.certificate, what, words);
             }
         }
-        self.counts.failed += u64::from(!succeeded);
-        succeeded
+        self.counts.failed += u64::from(failed);
+        self.counts.put_off += u64::from(put_off && !failed);
+        !put_off && !failed
     }
 
     /// Keys whose pins have become ripe.

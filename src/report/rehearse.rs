@@ -50,6 +50,7 @@ pub fn all_rehearsed(rehearsals: &[Rehearsal], source: &str) -> Output {
     let lines = [
         ("runs", thousands(sum(|r| r.counts.runs))),
         ("  killed", thousands(sum(|r| r.counts.killed))),
+        ("  put off", thousands(sum(|r| r.counts.put_off))),
         ("  failed", thousands(sum(|r| r.counts.failed))),
         ("rotations", thousands(sum(|r| r.counts.rotations))),
         ("certificates", thousands(sum(|r| r.counts.certificates))),
@@ -105,8 +106,9 @@ fn verdict(text: &mut String, rehearsal: &Rehearsal) {
     let refused = u64::from(rehearsal.refusal.is_some());
     let _ = writeln!(text, "deliveries     {}, {refused} refused", thousands(counts.deliveries));
     let runs = format!(
-        "{} runs of danesmith, {} failed, {} killed",
+        "{} runs of danesmith, {} put off, {} failed, {} killed",
         thousands(counts.runs),
+        counts.put_off,
         counts.failed,
         counts.killed
     );
@@ -163,7 +165,7 @@ fn to_json(rehearsal: &Rehearsal) -> Value {
         "events": rehearsal.events.iter().map(event).collect::<Vec<_>>(),
         "deliveries": counts.deliveries,
         "refused": u64::from(rehearsal.refusal.is_some()),
-        "runs": { "all": counts.runs, "failed": counts.failed, "killed": counts.killed },
+        "runs": { "all": counts.runs, "put_off": counts.put_off, "failed": counts.failed, "killed": counts.killed },
         "rotations": counts.rotations,
         "orders": { "all": counts.orders, "busiest_week": counts.busiest_week, "weekly_limit": WEEKLY_LIMIT, "busiest_set": counts.busiest_set, "set_limit": SET_LIMIT },
         "changes": changes.collect::<BTreeMap<_, _>>(),

@@ -78,7 +78,7 @@ impl Mark {
             MomentKind::Rotated => Some(Mark::Rotated),
             MomentKind::Aborted => Some(Mark::Aborted),
             MomentKind::Revoked | MomentKind::Refused => Some(Mark::Revoked),
-            MomentKind::Failed | MomentKind::Stopped => Some(Mark::Failed),
+            MomentKind::Failed | MomentKind::PutOff | MomentKind::Stopped => Some(Mark::Failed),
             MomentKind::Outside => Some(Mark::Outside),
             MomentKind::RenewalDue | MomentKind::RotationDue => Some(Mark::Due),
             MomentKind::Expires => Some(Mark::Expires),
@@ -129,7 +129,7 @@ impl Mark {
             Mark::Due => "due",
             Mark::Expires => "expires",
             Mark::Outside => "somebody else’s doing",
-            Mark::Failed => "failed, or a clock stopped",
+            Mark::Failed => "failed, put off, or a clock stopped",
             Mark::Revoked => "revoked, or a delivery refused",
         }
     }
@@ -152,6 +152,7 @@ pub(super) fn moment(kind: MomentKind) -> &'static str {
         MomentKind::Aborted => "aborted",
         MomentKind::Withdrawn => "withdrawn",
         MomentKind::Revoked => "revoked",
+        MomentKind::PutOff => "put off",
         MomentKind::Failed => "failed",
         MomentKind::Outside => "outside",
         MomentKind::Refused => "refused",

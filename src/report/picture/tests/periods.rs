@@ -7,7 +7,7 @@ use crate::model::timeline::{
 use jiff::{SignedDuration, Timestamp};
 
 /// All kinds of moments.
-pub(super) const MOMENTS: [MomentKind; 20] = [
+pub(super) const MOMENTS: [MomentKind; 21] = [
     MomentKind::Issued,
     MomentKind::Renewed,
     MomentKind::Staged,
@@ -22,6 +22,7 @@ pub(super) const MOMENTS: [MomentKind; 20] = [
     MomentKind::Aborted,
     MomentKind::Withdrawn,
     MomentKind::Revoked,
+    MomentKind::PutOff,
     MomentKind::Failed,
     MomentKind::Outside,
     MomentKind::Refused,
