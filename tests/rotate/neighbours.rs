@@ -40,6 +40,7 @@ fn a_record_of_somebody_else_at_an_endpoints_own_name_stops_the_rotation_that_wo
     assert!(post.document()["rotation"].is_null());
     assert_eq!(post.presented(), [Some(a.clone()), Some(a.clone())]);
     post.lab.delete_record("example.test", OTHER, "TLSA", &format!("3 1 1 {a}"));
+    eventually(Duration::from_secs(20), "no server has it", || post.pins_at(KNOT, OTHER).is_empty());
     post.run(&["rotate", "mx", "--wait"]).ends(0);
     assert_eq!(post.presented(), [Some(b.clone()), Some(b)]);
 }
