@@ -38,9 +38,8 @@ fn reloads_lose_no_mail() {
     let hosts = [MailServer::Mx1, MailServer::Mx3];
     for server in hosts {
         one.serve_at(&lab, server);
-        lab.set_tlsa(&server.host(), 25, 5, &both(&one, &other));
+        lab.publish_tlsa(&server.host(), 25, 5, &both(&one, &other));
     }
-    lab.flush_resolver();
     let sender = lab.sender(&[HOST, "mx3.example.test"]).every(Duration::from_millis(300)).start();
     for keys in [&other, &one, &other, &one] {
         for server in hosts {
@@ -58,7 +57,7 @@ fn mail_flows_while_the_primary_is_dead_and_records_change_again_when_it_is_back
     let keys = Pair::new(&lab, "a");
     keys.serve_at(&lab, MailServer::Mx1);
     lab.set_tlsa(HOST, 25, 1, &keys.pins());
-    lab.wait_for_tlsa(KNOT, HOST, 25, 2);
+    lab.wait_for_tlsa(KNOT, HOST, 25, &keys.pins());
     lab.kill_daemon(Daemon::Bind);
     lab.flush_resolver();
     for client in [Client::Postfix, Client::Exim] {
@@ -67,7 +66,7 @@ fn mail_flows_while_the_primary_is_dead_and_records_change_again_when_it_is_back
     lab.start_daemon(Daemon::Bind);
     eventually(Duration::from_secs(10), "BIND answers", || lab.answers(BIND, "example.test", "SOA"));
     lab.set_tlsa(HOST, 25, 1, &[keys.ecdsa().pin()]);
-    lab.wait_for_tlsa(KNOT, HOST, 25, 1);
+    lab.wait_for_tlsa(KNOT, HOST, 25, &[keys.ecdsa().pin()]);
 }
 
 #[test]
@@ -76,8 +75,7 @@ fn a_frozen_mail_server_defers_and_recovers() {
     let keys = Pair::new(&lab, "a");
     for server in [MailServer::Mx1, MailServer::Mx3] {
         keys.serve_at(&lab, server);
-        lab.set_tlsa(&server.host(), 25, 60, &keys.pins());
-        lab.flush_resolver();
+        lab.publish_tlsa(&server.host(), 25, 60, &keys.pins());
         lab.freeze(Daemon::Mail(server));
         for client in [Client::Postfix, Client::Exim] {
             assert_deferred(&lab.send(client, Level::Mandatory, &server.host()), "");

@@ -18,9 +18,8 @@ fn everybody_is_content_where_every_key_is_pinned() {
     for server in [MailServer::Mx1, MailServer::Mx2, MailServer::Mx3] {
         keys.serve_at(&lab, server);
         for port in [25, 465, 587] {
-            lab.set_tlsa(&server.host(), port, 5, &keys.pins());
+            lab.publish_tlsa(&server.host(), port, 5, &keys.pins());
         }
-        lab.flush_resolver();
         for client in [Client::Postfix, Client::Exim] {
             assert_eq!(lab.send(client, Level::Mandatory, &server.host()), Verdict::Verified);
         }
@@ -39,8 +38,7 @@ fn s5_a_key_of_one_algorithm_that_is_not_pinned_stops_the_stack_that_chooses_it(
     let lab = world();
     let keys = Pair::new(&lab, "a");
     keys.serve_at(&lab, MailServer::Mx1);
-    lab.set_tlsa(HOST, 25, 5, &[keys.ecdsa().pin()]);
-    lab.flush_resolver();
+    lab.publish_tlsa(HOST, 25, 5, &[keys.ecdsa().pin()]);
     assert_eq!(lab.send(Client::Postfix, Level::Mandatory, HOST), Verdict::Verified);
     assert_deferred(&lab.send(Client::Exim, Level::Mandatory, HOST), "DANE");
     assert_deferred(&lab.send(Client::Exim, Level::Opportunistic, HOST), "DANE");
@@ -56,8 +54,7 @@ fn s6_the_next_key_pinned_with_a_stronger_digest_stops_mail_to_the_current_one()
     let (now, next) = (Pair::new(&lab, "a"), Pair::new(&lab, "b"));
     now.serve_at(&lab, MailServer::Mx1);
     let sha512 = [next.ecdsa(), next.rsa()].map(|key| format!("3 1 2 {}", key.spki_sha512));
-    lab.set_tlsa(HOST, 25, 5, &[now.pins(), sha512.to_vec()].concat());
-    lab.flush_resolver();
+    lab.publish_tlsa(HOST, 25, 5, &[now.pins(), sha512.to_vec()].concat());
     // digest agility (RFC 7671 §9): of equal usage and selector only the strongest digest counts
     assert_deferred(&lab.send(Client::Postfix, Level::Mandatory, HOST), "not verified");
     let opinions = lab.oracle(HOST, 25);
@@ -74,8 +71,7 @@ fn s7_a_foreign_trust_anchor_record_does_no_harm() {
     let keys = Pair::new(&lab, "a");
     keys.serve_at(&lab, MailServer::Mx1);
     let foreign = format!("2 1 1 {}", "5e".repeat(32));
-    lab.set_tlsa(HOST, 25, 5, &[keys.pins(), vec![foreign]].concat());
-    lab.flush_resolver();
+    lab.publish_tlsa(HOST, 25, 5, &[keys.pins(), vec![foreign]].concat());
     for client in [Client::Postfix, Client::Exim] {
         assert_eq!(lab.send(client, Level::Mandatory, HOST), Verdict::Verified);
     }
@@ -116,8 +112,7 @@ fn backup_pins_do_no_harm() {
     let lab = world();
     let (now, next) = (Pair::new(&lab, "a"), Pair::new(&lab, "b"));
     now.serve_at(&lab, MailServer::Mx1);
-    lab.set_tlsa(HOST, 25, 5, &both(&now, &next));
-    lab.flush_resolver();
+    lab.publish_tlsa(HOST, 25, 5, &both(&now, &next));
     for client in [Client::Postfix, Client::Exim] {
         assert_eq!(lab.send(client, Level::Mandatory, HOST), Verdict::Verified);
     }

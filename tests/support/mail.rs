@@ -5,6 +5,7 @@ use super::{BIND, Daemon, KNOT, Lab, UNBOUND, eventually, script};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -169,14 +170,25 @@ impl Lab {
         lines.extend(records.iter().map(|data| format!("update add {owner} {ttl} TLSA {data}")));
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         self.update("foreign-key", "example.test", &lines).expect("the administrator may write");
-        self.wait_for_tlsa(BIND, host, port, records.len());
+        self.wait_for_tlsa(BIND, host, port, records);
     }
 
-    /// Waits until `server` has so many TLSA records there: BIND signs, and Knot follows, a moment later.
-    pub fn wait_for_tlsa(&self, server: &str, host: &str, port: u16, count: usize) {
+    /// The same, seen at both servers, and the resolver remembers nothing of before.
+    pub fn publish_tlsa(&self, host: &str, port: u16, ttl: u32, records: &[String]) {
+        self.set_tlsa(host, port, ttl, records);
+        self.wait_for_tlsa(KNOT, host, port, records);
+        self.flush_resolver();
+    }
+
+    /// Waits until `server` has these TLSA records there and no others: BIND signs, and Knot follows, a moment later.
+    pub fn wait_for_tlsa(&self, server: &str, host: &str, port: u16, records: &[String]) {
         let owner = format!("_{port}._tcp.{host}");
-        eventually(Duration::from_secs(10), &format!("{count} records at {server}"), || {
-            self.dig(server, &owner, "TLSA").len() == count
+        let plain = |records: &[String]| {
+            records.iter().map(|data| data.replace(' ', "").to_lowercase()).collect::<BTreeSet<_>>()
+        };
+        let wanted = plain(records);
+        eventually(Duration::from_secs(10), &format!("{wanted:?} at {server}"), || {
+            plain(&self.dig(server, &owner, "TLSA")) == wanted
         });
     }
 
