@@ -67,6 +67,11 @@ pub struct Answer {
 pub trait Reads: Send + Sync {
     /// Every address of every name server of `zone`: those in the parent's delegation and those in the zone's own NS set.
     async fn name_servers(&self, zone: &Name) -> Result<Vec<Server>>;
+    /// [`Reads::name_servers`] of a zone whose answers validating resolvers withhold (SERVFAIL): they are told not to
+    /// check (CD, RFC 4035 §3.2.2). Only for looks that are validated, so that it can be told what is wrong.
+    async fn unvalidated_name_servers(&self, zone: &Name) -> Result<Vec<Server>> {
+        self.name_servers(zone).await
+    }
     /// Addresses of a server that the administrator wrote: address, `address:port`, name or `name:port`.
     async fn addresses(&self, server: &str) -> Result<Vec<Server>>;
     /// One question to one server, directly, recursion not desired; truncated UDP is repeated over TCP.

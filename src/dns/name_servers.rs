@@ -15,9 +15,9 @@ use std::net::{IpAddr, SocketAddr};
 const PARENTS: usize = 3;
 
 impl Resolver {
-    pub(super) async fn find_name_servers(&self, zone: &Name) -> Result<Vec<Server>> {
+    pub(super) async fn find_name_servers(&self, zone: &Name, asked: Asked) -> Result<Vec<Server>> {
         let action = format!("find the name servers of `{}`", text(zone));
-        let (known, delegated) = join(self.known(zone, &action), self.delegated(zone)).await;
+        let (known, delegated) = join(self.known(zone, asked, &action), self.delegated(zone, asked)).await;
         let mut names = known?;
         match delegated {
             Ok(more) => names.extend(more),
@@ -25,10 +25,10 @@ impl Resolver {
                 tracing::warn!(zone = %text(zone), "the parent's NS set could not be seen: {cause}")
             }
         }
-        let mut servers = self.locate(&names, &action).await?;
+        let mut servers = self.locate(&names, asked, &action).await?;
         let own = self.own_set(zone, &servers).await;
         let more: BTreeSet<Name> = own.difference(&names).cloned().collect();
-        servers.extend(self.locate(&more, &action).await?);
+        servers.extend(self.locate(&more, asked, &action).await?);
         let servers = distinct(servers);
         if servers.is_empty() {
             let names: Vec<String> = names.iter().map(text).collect();
@@ -39,8 +39,8 @@ impl Resolver {
     }
 
     /// The NS names of `zone` as the recursive resolver knows them.
-    async fn known(&self, zone: &Name, action: &str) -> Result<BTreeSet<Name>> {
-        let message = self.look_up(zone, RecordType::NS, action).await?;
+    async fn known(&self, zone: &Name, asked: Asked, action: &str) -> Result<BTreeSet<Name>> {
+        let message = self.look_up(zone, RecordType::NS, asked, action).await?;
         let names: BTreeSet<Name> = at(&message, zone).filter_map(|record| ns(&record.data)).collect();
         if names.is_empty() {
             let cause = format!("no name servers: is `{}` a zone?", text(zone));
@@ -52,13 +52,13 @@ impl Resolver {
 
     /// The NS names in the delegation, asked at the parent's own servers: resolvers show the zone's own set instead
     /// (RFC 2181 §5.4.1).
-    async fn delegated(&self, zone: &Name) -> Result<BTreeSet<Name>, String> {
+    async fn delegated(&self, zone: &Name, asked: Asked) -> Result<BTreeSet<Name>, String> {
         if zone.is_root() {
             return Ok(BTreeSet::new());
         }
-        let hosts = self.parent_servers(zone).await?;
+        let hosts = self.parent_servers(zone, asked).await?;
         let located = join_all(hosts.iter().take(PARENTS).map(|host| async move {
-            let reply = self.recursive.ask(host, RecordType::A, Asked::Recursive, |_| None).await.ok()?;
+            let reply = self.recursive.ask(host, RecordType::A, asked, |_| None).await.ok()?;
             reply.message.answers.iter().find_map(ip).map(|ip| SocketAddr::new(ip, self.port))
         }));
         let servers: Vec<SocketAddr> = located.await.into_iter().flatten().collect();
@@ -80,11 +80,10 @@ impl Resolver {
     }
 
     /// The NS names of the zone that delegates `zone`: the nearest name above it that has such records.
-    async fn parent_servers(&self, zone: &Name) -> Result<BTreeSet<Name>, String> {
+    async fn parent_servers(&self, zone: &Name, asked: Asked) -> Result<BTreeSet<Name>, String> {
         let mut above = zone.base_name();
         loop {
-            let message =
-                self.recursive.ask(&above, RecordType::NS, Asked::Recursive, |_| None).await?.message;
+            let message = self.recursive.ask(&above, RecordType::NS, asked, |_| None).await?.message;
             let names: BTreeSet<Name> = at(&message, &above).filter_map(|record| ns(&record.data)).collect();
             if !names.is_empty() || above.is_root() {
                 return Ok(names);
@@ -109,16 +108,16 @@ impl Resolver {
 
     /// Every address of every name, as far as this host has a route. A name that provably has none is skipped; one
     /// that cannot be looked up is an error, because a server we do not know about could still serve old records.
-    async fn locate(&self, names: &BTreeSet<Name>, action: &str) -> Result<Vec<Server>> {
-        let found = join_all(names.iter().map(|name| self.locate_one(name, action))).await;
+    async fn locate(&self, names: &BTreeSet<Name>, asked: Asked, action: &str) -> Result<Vec<Server>> {
+        let found = join_all(names.iter().map(|name| self.locate_one(name, asked, action))).await;
         let servers = found.into_iter().collect::<Result<Vec<_>>>()?.concat();
         Ok(reachable(distinct(servers)).await)
     }
 
-    async fn locate_one(&self, name: &Name, action: &str) -> Result<Vec<Server>> {
+    async fn locate_one(&self, name: &Name, asked: Asked, action: &str) -> Result<Vec<Server>> {
         let (four, six) = tokio::join!(
-            self.look_up(name, RecordType::A, action),
-            self.look_up(name, RecordType::AAAA, action)
+            self.look_up(name, RecordType::A, asked, action),
+            self.look_up(name, RecordType::AAAA, asked, action)
         );
         let outside = |error: Error| error.hint("list the servers to look at in the zone's `check:`");
         let (four, six) = (four.map_err(outside)?, six.map_err(outside)?);

@@ -83,7 +83,11 @@ impl Resolver {
 #[async_trait]
 impl Reads for Resolver {
     async fn name_servers(&self, zone: &Name) -> Result<Vec<Server>> {
-        self.find_name_servers(zone).await
+        self.find_name_servers(zone, Asked::Recursive).await
+    }
+
+    async fn unvalidated_name_servers(&self, zone: &Name) -> Result<Vec<Server>> {
+        self.find_name_servers(zone, Asked::Unchecked).await
     }
 
     async fn addresses(&self, server: &str) -> Result<Vec<Server>> {
@@ -109,7 +113,7 @@ impl Reads for Resolver {
 
     async fn alias(&self, name: &Name) -> Result<Option<Name>> {
         let action = format!("find out whether `{}` is an alias", text(name));
-        let message = self.look_up(name, RecordType::CNAME, &action).await?;
+        let message = self.look_up(name, RecordType::CNAME, Asked::Recursive, &action).await?;
         let alias = at(&message, name).find_map(|record| match &record.data {
             RData::CNAME(target) => Some(target.0.to_lowercase()),
             _ => None,
@@ -156,9 +160,15 @@ impl Resolver {
         Ok((reply, security))
     }
 
-    /// Asks the recursive resolvers without signatures; NXDOMAIN is an answer.
-    pub(super) async fn look_up(&self, name: &Name, rtype: RecordType, action: &str) -> Result<Message> {
-        let reply = self.recursive.ask(name, rtype, Asked::Recursive, |_| None).await;
+    /// Asks the recursive resolvers, without a verdict on the answer; NXDOMAIN is an answer.
+    pub(super) async fn look_up(
+        &self,
+        name: &Name,
+        rtype: RecordType,
+        asked: Asked,
+        action: &str,
+    ) -> Result<Message> {
+        let reply = self.recursive.ask(name, rtype, asked, |_| None).await;
         reply.map(|reply| reply.message).map_err(|cause| Error::new(Kind::Remote, action, cause))
     }
 }

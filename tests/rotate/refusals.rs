@@ -2,7 +2,7 @@
 
 use crate::post::{Post, set};
 use crate::support::mail::{Algorithm, MailServer};
-use crate::support::{BIND, Daemon, eventually};
+use crate::support::{BIND, Daemon, ROOT, eventually};
 use serde_json::Value;
 use std::fs;
 use std::time::Duration;
@@ -39,6 +39,55 @@ fn a_name_server_that_is_silent_stops_the_rotation_and_the_clock() {
     assert!(clocks.as_array().unwrap().iter().all(|p| p["seen_everywhere"].is_null()), "{clocks:#}");
     post.configure("keys: managed", "{ttls: 1, slack: 1h, ttl_floor: 0}");
     post.run(&["rotate", "mx"]).ends(5).says(&["is not ripe before"]);
+}
+
+/// What the parent says of the zone is other than it was: another DS, or none.
+fn redelegate(post: &Post, ds: Option<&str>) {
+    let lab = &post.lab;
+    let path = lab.dir().join("bind/root.db");
+    let text = fs::read_to_string(&path).unwrap();
+    let others = text.lines().filter(|line| !(line.starts_with("example.test.") && line.contains(" DS ")));
+    let lines: Vec<_> = others.map(str::to_owned).chain(ds.map(|ds| format!("example.test. {ds}"))).collect();
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
+    let sign = "cd rootkey && dnssec-signzone -q -S -z -K . -o . -f ../bind/root.signed ../bind/root.db";
+    lab.run("sh", &["-c", sign]);
+    lab.stop_daemon(Daemon::Root);
+    lab.start_daemon(Daemon::Root);
+    eventually(Duration::from_secs(10), "the root is back", || lab.answers(ROOT, "example.test", "DS"));
+    lab.flush_resolver();
+}
+
+#[test]
+fn a_zone_that_nobody_can_validate_any_more_stops_the_rotation_and_the_clock() {
+    let post = ripe();
+    let before = post.document();
+    let right = post.lab.dig(ROOT, "example.test", "DS");
+    redelegate(&post, Some(&format!("DS 12345 13 2 {:064}", 0)));
+    post.run(&["apply"]).ends(5).says(&[
+        "no validator believes",
+        "matches a DNSKEY",
+        "defer mail to this host",
+    ]);
+    let words = ["bogus", "no DS of `example.test.` at its parent matches", "it may succeed from"];
+    post.run(&["rotate", "mx"]).ends(5).says(&words);
+    untouched(&post, &before);
+    let clocks = post.document()["pins"].clone();
+    assert!(clocks.as_array().unwrap().iter().all(|p| p["seen_everywhere"].is_null()), "{clocks:#}");
+    redelegate(&post, Some(&format!("DS {}", right[0])));
+    post.run(&["rotate", "mx", "--wait"]).ends(0);
+}
+
+#[test]
+fn a_zone_that_is_signed_no_more_stops_the_rotation() {
+    let post = ripe();
+    let before = post.document();
+    let right = post.lab.dig(ROOT, "example.test", "DS");
+    redelegate(&post, None);
+    let words = ["is not secured by DNSSEC", "have its DS at the parent", "dnssec: unsigned-ok"];
+    post.run(&["rotate", "mx"]).ends(5).says(&words);
+    untouched(&post, &before);
+    redelegate(&post, Some(&format!("DS {}", right[0])));
+    post.run(&["rotate", "mx", "--wait"]).ends(0);
 }
 
 #[test]

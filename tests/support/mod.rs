@@ -12,6 +12,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+/// The fake root, parent of every zone below `test`.
+pub const ROOT: &str = "127.0.0.10";
 /// BIND, primary of all zones but `knot.test`.
 pub const BIND: &str = "127.0.0.11";
 /// Knot, primary and signer of `knot.test`, secondary of the others.

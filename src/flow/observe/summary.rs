@@ -48,6 +48,7 @@ pub(super) fn summary(target: &Name, looks: &Looks) -> OwnerView {
             None => here,
         });
     }
+    view.unbelieved = everywhere.is_none() && !view.doubtful.is_empty();
     view.everywhere = everywhere.unwrap_or_default();
     view.others_differ = others.len() > 1;
     view.others = others.into_iter().flatten().collect();
@@ -116,7 +117,7 @@ fn add_alias(view: &mut OwnerView, alias: &Name, look: &Result<Lookup, String>) 
         Ok(found) => found,
         Err(cause) => {
             view.doubtful.push(in_doubt(cause));
-            view.everywhere.clear();
+            nothing_is_known(view);
             return;
         }
     };
@@ -126,9 +127,14 @@ fn add_alias(view: &mut OwnerView, alias: &Name, look: &Result<Lookup, String>) 
         Security::Insecure(why) => view.unsigned = Some(in_doubt(why)),
         Security::Bogus(why) => {
             view.doubtful.push(in_doubt(&format!("bogus: {why}")));
-            view.everywhere.clear();
+            nothing_is_known(view);
         }
     }
+}
+
+fn nothing_is_known(view: &mut OwnerView) {
+    view.everywhere.clear();
+    view.unbelieved = true;
 }
 
 #[cfg(test)]

@@ -98,6 +98,9 @@ fn a_bogus_answer_is_no_witness_but_what_it_shows_is_somewhere() {
     assert_eq!(view.everywhere, BTreeSet::from([key(1)]));
     assert_eq!(view.somewhere, BTreeSet::from([key(1), key(2)]));
     assert_eq!(view.doubtful, ["b: bogus TLSA answer: why"]);
+    assert!(!view.unbelieved, "the other is a witness");
+    let alone = sum(vec![look("b", &[1], 300, Security::Bogus("why".into()))], vec![]);
+    assert!(alone.unbelieved && alone.everywhere.is_empty());
     assert_eq!((view.ttl, view.signed_until), (Some(900), Some(Timestamp::from_second(500).unwrap())));
     let alone = sum(vec![look("b", &[1], 300, Security::Bogus("why".into()))], vec![]);
     assert_eq!((alone.everywhere.len(), alone.somewhere.len()), (0, 1));
@@ -164,4 +167,5 @@ fn an_alias_is_as_strong_as_the_whole_way() {
     assert_eq!(bogus.doubtful, ["the alias `alias.test.`: bogus: why"]);
     let unknown = through((name("alias.test."), Err("SERVFAIL".into())));
     assert_eq!((unknown.everywhere.len(), unknown.doubtful.len()), (0, 1));
+    assert!(bogus.unbelieved && unknown.unbelieved);
 }

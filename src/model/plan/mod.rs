@@ -168,6 +168,8 @@ pub struct OwnerView {
     /// Servers whose answer must not be believed (bogus, signatures that end too soon, a serial that went backwards),
     /// with the reason.
     pub doubtful: Vec<String>,
+    /// Servers answered, and a validating resolver would believe none of them: what stands there is not known.
+    pub unbelieved: bool,
     /// Why validating resolvers would ignore the record; `None`: the zone is signed.
     pub unsigned: Option<String>,
     /// When the round of questions began.
@@ -347,6 +349,8 @@ pub fn plan(
 
 #[cfg(test)]
 mod rules_tests;
+#[cfg(test)]
+mod schedule_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -29,6 +29,13 @@ pub(super) fn publish(
         if let Some(reason) = view.unsigned.as_ref().filter(|_| !wanted.unsigned_ok.contains(owner)) {
             return Some(Step::Refuse(refusals::unsigned(owner, reason)));
         }
+        if view.unbelieved {
+            // With a wish the rotation says more, unless there is something to publish first.
+            if wanted.wish.is_none() || !keys.is_subset(&view.somewhere) {
+                return Some(Step::Hold(soon(now, now), refusals::unbelieved(owner, &view)));
+            }
+            continue;
+        }
         let absent: Vec<_> = keys.iter().copied().filter(|k| !view.everywhere.contains(k)).collect();
         if !absent.is_empty() {
             missing.push((owner.clone(), absent));

@@ -119,6 +119,20 @@ pub(super) fn unsigned(owner: &str, reason: &str) -> Refusal {
     }
 }
 
+/// RFC 7672 §2.1.2: to validating senders such a host is unreachable.
+const UNBELIEVED: &str = "Nothing was changed. Senders that validate DNSSEC defer mail to this host until its zone is valid again.";
+const MEND_ZONE: &str =
+    "mend the zone's DNSSEC: DS at the parent, DNSKEY, signatures (danesmith verify shows what is wrong)";
+
+pub(super) fn unbelieved(owner: &str, view: &OwnerView) -> Refusal {
+    Refusal {
+        action: format!("tell whether TLSA at `{}` is right", bare(owner)),
+        cause: format!("no validator believes what is answered there: {}", view.doubtful.join("; ")),
+        remains: UNBELIEVED.into(),
+        hint: format!("{MEND_ZONE}, and run again"),
+    }
+}
+
 pub(super) fn not_served(
     active: SpkiDigest,
     missing: &[(String, Vec<SpkiDigest>)],
@@ -251,15 +265,19 @@ fn again(earliest: Timestamp) -> String {
     )
 }
 
-pub(super) fn not_sure(owner: &str, doubts: &[String], earliest: Timestamp) -> Refusal {
-    rotate(
+pub(super) fn not_sure(owner: &str, view: &OwnerView, earliest: Timestamp) -> Refusal {
+    let doubts: Vec<_> = view.silent.iter().chain(&view.doubtful).cloned().collect();
+    let mend =
+        if view.unbelieved { MEND_ZONE } else { "have every name server of the zone answer correctly" };
+    let refusal = rotate(
         format!(
             "TLSA at `{}` could not be seen, validated, at every name server: {}",
             bare(owner),
             doubts.join("; ")
         ),
-        &format!("have every name server of the zone answer correctly; {}", again(earliest)),
-    )
+        &format!("{mend}; {}", again(earliest)),
+    );
+    if view.unbelieved { Refusal { remains: UNBELIEVED.into(), ..refusal } } else { refusal }
 }
 
 pub(super) fn not_everywhere(owner: &str, key: SpkiDigest, earliest: Timestamp) -> Refusal {

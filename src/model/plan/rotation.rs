@@ -125,11 +125,10 @@ fn ripe(
     let views = observed.pins.as_ref().unwrap_or(&unseen);
     for owner in &wanted.owners {
         let view = views.get(owner).cloned().unwrap_or_default();
-        let doubts: Vec<_> = view.silent.iter().chain(&view.doubtful).cloned().collect();
-        if !doubts.is_empty() {
+        if !view.silent.is_empty() || !view.doubtful.is_empty() {
             return Err(Blocked::until(
                 soon(now, now),
-                refusals::not_sure(owner, &doubts, restarted(wanted, durable, now)),
+                refusals::not_sure(owner, &view, restarted(wanted, durable, now)),
             ));
         }
         if !view.everywhere.contains(&key) {

@@ -10,7 +10,6 @@ use crate::model::ledger;
 use crate::model::ripeness::ripe_at;
 use crate::model::rotation::{OwnerHistory, Phase, Rotation, TtlSeen};
 use jiff::SignedDuration;
-use std::time::Duration;
 
 pub(super) const OWNER: &str = "_25._tcp.mx1.example.org.";
 pub(super) const A: SpkiDigest = SpkiDigest([0xaa; 32]);
@@ -27,7 +26,7 @@ pub(super) fn seconds(n: i64) -> SignedDuration {
     SignedDuration::from_secs(n)
 }
 
-fn days(n: i64) -> SignedDuration {
+pub(super) fn days(n: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * n)
 }
 
@@ -125,11 +124,11 @@ fn step(wanted: &Wanted, durable: &Document, observed: &Observed) -> Step {
 }
 
 /// The step when all is well at the servers.
-fn calm(wanted: &Wanted, durable: &Document) -> Step {
+pub(super) fn calm(wanted: &Wanted, durable: &Document) -> Step {
     step(wanted, durable, &seeing(view(&[A, B]), &[A]))
 }
 
-fn begins(step: &Step) -> bool {
+pub(super) fn begins(step: &Step) -> bool {
     matches!(step, Step::Begin(evidence) if evidence.key() == B)
 }
 
@@ -266,6 +265,26 @@ fn rule_8_a_server_that_does_not_answer_holds_the_switch() {
     let observed = seeing(OwnerView { silent: vec!["ns2: timeout".into()], ..view(&[A, B]) }, &[A]);
     let (until, cause) = held(step(&wanted(), &steady(WAIT), &observed));
     assert!(until > now() && cause.contains("ns2: timeout"), "{cause}");
+}
+
+/// RFC 7672 §2.1.2: bogus answers are as good as none; what they show is not known to be missing, and mail is not safe.
+#[test]
+fn rule_8_a_zone_that_nobody_believes_holds_everything_and_nothing_is_published() {
+    let bogus = OwnerView { unbelieved: true, doubtful: vec!["ns1: bogus".into()], ..view(&[A, B]) };
+    let bogus = OwnerView { everywhere: BTreeSet::new(), ..bogus };
+    for wish in [None, Some(Wish::Rotate)] {
+        let wanted = Wanted { wish, ..wanted() };
+        match step(&wanted, &steady(WAIT), &seeing(bogus.clone(), &[A])) {
+            Step::Hold(_, refusal) => {
+                assert!(refusal.cause.contains("ns1: bogus"), "{}", refusal.cause);
+                assert!(refusal.remains.contains("defer mail"), "{}", refusal.remains);
+            }
+            other => panic!("{wish:?}: {other:?}"),
+        }
+    }
+    let empty = OwnerView { somewhere: BTreeSet::new(), ..bogus };
+    let (_, cause) = held(step(&wanted(), &steady(WAIT), &seeing(empty, &[A])));
+    assert!(cause.contains("no validator believes"), "{cause}");
 }
 
 /// RFC 7671 §11: a set must outlive the caches that are filled with it, and the next look an hour later.
@@ -408,30 +427,4 @@ fn an_abort_waits_for_the_former_pin_unless_somebody_presents_its_key() {
     assert_eq!(at(WAIT, &[B]), Step::ServeSpare(A));
     assert!(matches!(at(WAIT - 1, &[B]), Step::Wait(until, _) if until == now() + seconds(1)));
     assert_eq!(at(WAIT - 1, &[A, B]), Step::ServeSpare(A));
-}
-
-#[test]
-fn a_schedule_begins_a_rotation_when_it_is_due_and_ripe() {
-    let every = Wanted { wish: None, schedule: Rotate::Every(Duration::from_secs(86_400)), ..wanted() };
-    let serving = |since, served| Document { serving_since: Some(now() - seconds(served)), ..steady(since) };
-    assert!(begins(&calm(&every, &serving(WAIT, 86_400))));
-    assert_eq!(calm(&every, &serving(WAIT, 86_399)), Step::Nothing(now() + seconds(1)));
-    assert!(matches!(calm(&every, &serving(WAIT - 1, 86_400)), Step::Wait(t, _) if t == now() + seconds(1)));
-}
-
-#[test]
-fn a_schedule_by_renewals_never_lets_a_certificate_expire() {
-    let renewals = Wanted { wish: None, schedule: Rotate::Renewals(1), ..wanted() };
-    let due = |left: i64, since| {
-        let installed = Installed { not_after: now() + days(left), ..certificate(3, A) };
-        let not_before = installed.not_after - days(90);
-        let installed = Installed { not_before, ..installed };
-        Document { installed: Some(installed), renewals: 1, ..steady(since) }
-    };
-    assert!(begins(&calm(&renewals, &due(29, WAIT))));
-    assert!(matches!(calm(&renewals, &due(29, WAIT - 1)), Step::Wait(..)));
-    assert_eq!(calm(&renewals, &due(15, WAIT - 1)), Step::Issue(Reason::Due, A));
-    let mut begun = due(29, WAIT);
-    ledger::begin(&mut begun, A, B, false, now());
-    assert_eq!(calm(&renewals, &begun), Step::ServeSpare(B), "no order for the key that goes");
 }
