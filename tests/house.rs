@@ -145,6 +145,31 @@ fn the_readme_lists_every_exit_code() {
     }
 }
 
+#[test]
+fn every_rule_of_dane_names_tests_that_exist() {
+    let page = fs::read_to_string(root().join("docs/dane-rules.md")).expect("readable");
+    let all: String = ["src", "tests", "providers"]
+        .iter()
+        .flat_map(|dir| sources(dir))
+        .map(|file| fs::read_to_string(file).expect("readable"))
+        .collect();
+    let mut rules = Vec::new();
+    for row in page.lines().filter(|line| line.starts_with("| ") && line.contains("RFC ")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        rules.push(cells[1].parse::<u32>().expect("a number"));
+        let tests: Vec<&str> = cells[4].split('`').filter(|name| !name.trim().is_empty()).collect();
+        assert!(!tests.is_empty(), "rule {} has no test", cells[1]);
+        for test in tests {
+            assert!(all.contains(&format!("fn {test}(")), "rule {}: there is no test {test}", cells[1]);
+        }
+    }
+    assert_eq!(rules, (1..=21).collect::<Vec<_>>());
+    let named = all.split("fn rule_").skip(1).filter_map(|text| text.split('(').next());
+    for test in named.filter(|name| name.starts_with(|c: char| c.is_ascii_digit())) {
+        assert!(page.contains(&format!("`rule_{test}`")), "docs/dane-rules.md does not name rule_{test}");
+    }
+}
+
 /// Fails when product code (not tests) holds one of `words`, except in files for which `may`.
 fn offences_of(words: &[&str], may: impl Fn(&Path) -> bool) {
     let mut offences = Vec::new();
