@@ -146,3 +146,27 @@ pub struct Rehearsal {
     /// Every step with its time, where they were to be kept.
     pub steps: Vec<String>,
 }
+
+/// 1234567 as "1,234,567".
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let told = [0, 7, 999, 1000, 123_456, 1_234_567].map(thousands);
+        assert_eq!(told, ["0", "7", "999", "1,000", "123,456", "1,234,567"]);
+    }
+}

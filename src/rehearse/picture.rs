@@ -1,6 +1,6 @@
 //! A rehearsal as a picture's data: a lane for each key, from the events.
 
-use crate::model::rehearsal::{Event, Rehearsal, What};
+use crate::model::rehearsal::{Event, Rehearsal, What, thousands};
 use crate::model::timeline::{
     Fault, Group, Judgement, Lane, Moment, MomentKind, Role, Span, SpanKind, Timeline, Verdict, Watcher,
     WatcherState,
@@ -174,13 +174,16 @@ fn verdict(rehearsal: &Rehearsal) -> Vec<Verdict> {
     let refused = if rehearsal.refusal.is_none() { Judgement::Good } else { Judgement::Bad };
     let plain = Judgement::Plain;
     vec![
-        line("deliveries", counts.deliveries.to_string(), plain),
+        line("deliveries", thousands(counts.deliveries), plain),
         line("deliveries refused", u64::from(rehearsal.refusal.is_some()).to_string(), refused),
         line(
             "runs of danesmith",
             format!(
                 "{}, {} put off, {} failed, {} killed",
-                counts.runs, counts.put_off, counts.failed, counts.killed
+                thousands(counts.runs),
+                thousands(counts.put_off),
+                thousands(counts.failed),
+                thousands(counts.killed)
             ),
             plain,
         ),

@@ -1,6 +1,6 @@
 //! The result of `rehearse`: a timeline for people, at most 80 columns wide, and the same for programs.
 
-use crate::model::rehearsal::{Event, Rehearsal};
+use crate::model::rehearsal::{Event, Rehearsal, thousands};
 use crate::report::Output;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -215,19 +215,6 @@ fn split(words: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// 1234567 as "1,234,567".
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,6 +223,5 @@ mod tests {
     fn long_words_are_broken_at_spaces_and_cut_where_there_are_none() {
         assert_eq!(split("one two three", 7), ["one two", "three"]);
         assert_eq!(split("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
-        assert_eq!((thousands(7), thousands(1234567)), ("7".into(), "1,234,567".into()));
     }
 }
