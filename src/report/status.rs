@@ -160,7 +160,9 @@ fn describe(facts: &Facts, step: &Step) -> String {
         Step::Reload(generation) => format!("deploy generation {generation} and reload the server"),
         Step::ObservePins => "ask the name servers for TLSA".into(),
         Step::ObserveEndpoints => "publish TLSA once every endpoint presents the active key".into(),
-        Step::Publish(_) => "publish TLSA".into(),
+        Step::Publish(_) => {
+            "look for the TLSA records at every name server, and publish what is missing".into()
+        }
         Step::RecordSeen(_) => "note since when the pins are everywhere".into(),
         Step::Wait(until, why) => format!("wait until {}: {why}", minute(*until)),
         Step::Hold(until, refusal) => format!("not before {}: {}", minute(*until), refusal.cause),
