@@ -144,15 +144,9 @@ pub fn write_lazily(path: &Path, content: &[u8]) -> Result<()> {
 
 /// The error of a failed local read or write (exit code 74).
 pub fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
-    let e = Error::new(Kind::Local, format!("{what} `{}`", path.display()), error)
-        .remains("What stood on disk before is untouched.");
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            e.hint("free space on this file system, then run again")
-        }
-        io::ErrorKind::PermissionDenied => e.hint("run danesmith as a user who may do that"),
-        _ => e,
-    }
+    Error::new(Kind::Local, format!("{what} `{}`", path.display()), error)
+        .remains("What stood on disk before is untouched.")
+        .hint_of(error)
 }
 
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {

@@ -2,6 +2,7 @@
 //! remains true, what to do next; its kind decides the exit code.
 
 use std::fmt;
+use std::io;
 
 /// Result with our [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -105,6 +106,22 @@ impl Error {
     pub fn hint(mut self, text: impl Into<String>) -> Self {
         self.hints.push(text.into());
         self
+    }
+
+    /// Adds what to do next about a file or folder that could not be read or written.
+    pub fn hint_of(self, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                self.hint("free space on this file system, then run again")
+            }
+            io::ErrorKind::PermissionDenied => self.hint("run danesmith as a user who may do that"),
+            io::ErrorKind::ReadOnlyFilesystem => {
+                self.hint("name a place on a file system that can be written to, or mount this one so")
+            }
+            io::ErrorKind::NotFound => self.hint("look at the path: every folder in it must exist"),
+            io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => self.hint("name a file"),
+            _ => self,
+        }
     }
 }
 

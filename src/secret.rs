@@ -96,6 +96,7 @@ impl SecretRef {
             SecretRef::Credential(name) => format!("the systemd credential {name}"),
         };
         Error::new(kind, format!("read a secret from {place}"), why)
+            .hint("zones.yaml, or the file of --providers, says that the secret is there: put it there, or name its place anew")
     }
 }
 

@@ -238,7 +238,7 @@ async fn wrong_credentials_are_told_apart() {
     on_both(async |server: Server| {
         let secret = complaint(&server, |c| c.secret = Zeroizing::new(vec![1; 32])).await;
         assert_eq!(secret.class, Class::Auth);
-        assert!(secret.message.contains("BADSIG") && secret.message.contains("advice"), "{secret}");
+        assert!(secret.message.contains("BADSIG") && secret.message.contains("not signed"), "{secret}");
 
         let key = complaint(&server, |c| c.key_name = name("nosuch.")).await;
         assert_eq!(key.class, Class::Auth);

@@ -261,6 +261,9 @@ impl Failure {
     pub(super) fn error(&self, action: &str) -> Error {
         let error = Error::new(Kind::Remote, action, self.text());
         match self {
+            Failure::NotSent(text) if text.contains("UnknownIssuer") => error.remains("Nothing was sent to the CA.").hint(
+                "this host trusts no root above the server's certificate: for a private CA name its root as the account's `root`",
+            ),
             Failure::NotSent(_) => error.remains("Nothing was sent to the CA.").hint(
                 "check the directory URL, name resolution, the network and, for a private CA, the account's `root`",
             ),

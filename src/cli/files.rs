@@ -11,6 +11,9 @@ use zeroize::Zeroizing;
 /// Our choice: the longest chains are some 20 KB; anything bigger is the wrong file.
 const MAX_SIZE: u64 = 1 << 20;
 
+const TOO_LARGE: &str = "it is larger than 1 MiB, so it is no key or certificate";
+const GIVE: &str = "give a certificate, CSR, public key or private key, as PEM or DER";
+
 /// Who may read a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -22,12 +25,17 @@ pub enum Access {
 
 /// All of a file, or of standard input for `-`. Wiped when dropped: it may be a private key.
 pub fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let failed = |error: std::io::Error| Error::new(Kind::Local, format!("read {}", file.display()), error);
+    let failed = |error: std::io::Error| {
+        Error::new(Kind::Local, format!("read {}", file.display()), &error).hint_of(&error)
+    };
     if file == Path::new("-") {
         return read_all(std::io::stdin().lock(), 0).map_err(failed);
     }
     let open = File::open(file).map_err(failed)?;
     let size = open.metadata().map_err(failed)?.len();
+    if size > MAX_SIZE {
+        return Err(Error::new(Kind::Input, format!("read {}", file.display()), TOO_LARGE).hint(GIVE));
+    }
     read_all(open, size).map_err(failed)
 }
 
@@ -47,7 +55,7 @@ pub fn create(file: &Path, content: &[u8], access: Access) -> Result<()> {
             std::io::ErrorKind::AlreadyExists => what
                 .remains("The existing file was not touched.")
                 .hint("give another --out, or move the old file away first"),
-            _ => what,
+            _ => what.hint_of(&error),
         }
     };
     let mode = match access {
@@ -80,7 +88,7 @@ fn read_all(mut from: impl Read, size: u64) -> std::io::Result<Zeroizing<Vec<u8>
     let mut bytes = Zeroizing::new(Vec::with_capacity(room as usize));
     from.by_ref().take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_SIZE {
-        return Err(std::io::Error::other("it is larger than 1 MiB, so it is no key or certificate"));
+        return Err(std::io::Error::other(TOO_LARGE));
     }
     Ok(bytes)
 }

@@ -20,11 +20,11 @@ pub(super) fn run(global: &Global, _: &Args) -> Result<Output> {
             std::io::ErrorKind::AlreadyExists => Error::new(Kind::Usage, action.clone(), "it exists already")
                 .remains("It was not changed.")
                 .hint("name another file: danesmith init -c FILE"),
-            _ => Error::new(Kind::Local, action.clone(), e),
+            _ => Error::new(Kind::Local, action.clone(), &e).hint_of(&e),
         })?;
     file.write_all(config::TEMPLATE.as_bytes()).map_err(|e| Error::new(Kind::Local, action, e))?;
     let text = format!(
-        "wrote {}\nnext: put your names, zones and provider into it, then run `danesmith plan`\n",
+        "wrote {}\nnext: put your names, zones and provider into it and delete the samples you do not need, then run `danesmith plan`\n",
         path.display()
     );
     Ok(Output { text, json: serde_json::json!({ "file": path.display().to_string() }) })

@@ -35,6 +35,9 @@ pub(super) fn certificate(
     let key_is_here = !matches!(&keys, Some(Keys::Own { active: ActiveKey::Csr(_), .. }));
     let deploy = deploy(name, spec.deploy.as_ref().map(|at| &at.value), key_is_here, context.folder, sink);
     let account = account_of(name, spec.account.as_ref(), context, sink);
+    if context.refuse_redundant.contains(&account) {
+        redundant(&spec.names, &names, sink);
+    }
     named?;
     Some(Certificate {
         name: name.value.clone(),
@@ -72,6 +75,23 @@ fn identifiers(list: &At<Vec<At<String>>>, context: &Context<'_>, sink: &mut Sin
         sink.say(&list.place, "at least one name is needed");
     }
     found.into_iter().collect()
+}
+
+/// Boulder, the program of Let's Encrypt, refuses the whole order.
+fn redundant(list: &At<Vec<At<String>>>, names: &[String], sink: &mut Sink) {
+    for at in &list.value {
+        let Ok(name) = names::identifier(&at.value) else { continue };
+        let Some((_, above)) = name.split_once('.').filter(|_| !name.starts_with("*.")) else { continue };
+        let wildcard = format!("*.{above}");
+        if names.contains(&wildcard) {
+            let what = format!(
+                "{} beside {}, which covers it: Let's Encrypt refuses both in one certificate",
+                quote(&name),
+                quote(&wildcard)
+            );
+            sink.say_with(&at.place, what, "leave one of them out".to_owned());
+        }
+    }
 }
 
 /// The zone with the longest apex that ends this name at a label boundary, and its provider.

@@ -21,6 +21,11 @@ pub const DIRECTORIES: [(&str, &str); 2] = [
     ("letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory"),
 ];
 
+/// Whether this is a directory of Let's Encrypt, staging included.
+pub fn is_lets_encrypt(directory: &str) -> bool {
+    directory.split('/').nth(2).is_some_and(|host| host.ends_with(".api.letsencrypt.org"))
+}
+
 /// Time for one UPDATE and its answer: what dig and nsupdate users are used to.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 

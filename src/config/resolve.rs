@@ -7,7 +7,7 @@ use super::problem::{Sink, nearest, quote};
 use super::provider::ability::Ability;
 use super::read::{At, DurationText, Map};
 use super::{CsrNames, defaults, deploy, rotation, servers, spec};
-use crate::model::desired::{Desired, Dnssec, Zone};
+use crate::model::desired::{Account, Desired, Dnssec, Zone};
 use crate::model::policy::Policy;
 use crate::secret::SecretRef;
 use hickory_proto::rr::Name;
@@ -24,6 +24,8 @@ pub(super) struct Context<'a> {
     pub(super) csr_names: &'a CsrNames<'a>,
     /// Accounts by name, also those with problems.
     pub(super) accounts: BTreeSet<String>,
+    /// Those of them whose CA refuses a name beside a wildcard that covers it.
+    pub(super) refuse_redundant: BTreeSet<String>,
     /// Providers by name, also those with problems.
     providers: BTreeSet<String>,
     /// What providers can do, where it is known before they are opened.
@@ -49,10 +51,17 @@ pub(super) fn resolve(
     csr_names: &CsrNames<'_>,
     sink: &mut Sink,
 ) -> Option<Desired> {
+    let at_lets_encrypt = |account: &&Account| defaults::is_lets_encrypt(&account.directory);
     let mut context = Context {
         folder,
         csr_names,
         accounts: foundation.account_names,
+        refuse_redundant: foundation
+            .accounts
+            .values()
+            .filter(at_lets_encrypt)
+            .map(|a| a.name.clone())
+            .collect(),
         providers: foundation.provider_names,
         abilities: foundation.abilities,
         zones: BTreeMap::new(),

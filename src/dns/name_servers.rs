@@ -40,7 +40,14 @@ impl Resolver {
 
     /// The NS names of `zone` as the recursive resolver knows them.
     async fn known(&self, zone: &Name, asked: Asked, action: &str) -> Result<BTreeSet<Name>> {
-        let message = self.look_up(zone, RecordType::NS, asked, action).await?;
+        let found = self.look_up(zone, RecordType::NS, asked, action).await;
+        let message = found.map_err(|error| match error.cause.contains("SERVFAIL") {
+            true => error.hint(format!(
+                "resolvers that validate answer SERVFAIL where DNSSEC is broken: danesmith verify {}",
+                text(zone).trim_end_matches('.')
+            )),
+            false => error,
+        })?;
         let names: BTreeSet<Name> = at(&message, zone).filter_map(|record| ns(&record.data)).collect();
         if names.is_empty() {
             let cause = format!("no name servers: is `{}` a zone?", text(zone));

@@ -83,6 +83,9 @@ impl KeyError {
     /// What to do about it, one sentence.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
+            KeyError::Absent { wanted: "private key", .. } => {
+                "give a private key, as PEM or DER (`danesmith keys new` makes one)"
+            }
             KeyError::Absent { .. } => "give a certificate, CSR, public key or private key, as PEM or DER",
             KeyError::Malformed { .. } => "copy the file again from where it was made",
             KeyError::Ambiguous => "give a file with one key",

@@ -105,7 +105,7 @@ fn help_and_version_are_one_json_document_too() {
 #[test]
 fn a_file_named_like_the_option_asks_for_no_json() {
     let ran = Dir::new().run(&["tlsa", "--", "--json"]);
-    let expected = "error: could not read --json: No such file or directory (os error 2)\n";
+    let expected = "error: could not read --json: No such file or directory (os error 2)\n  hint: look at the path: every folder in it must exist\n";
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (74, "", expected));
 }
 

@@ -1,6 +1,6 @@
 //! Names, servers and keys that cannot be: line, column, path and words.
 
-use super::small_with;
+use super::{SMALL, good, small_with};
 
 #[test]
 fn names_must_be_host_names() {
@@ -76,6 +76,20 @@ fn names_must_be_host_names() {
         "13:13: certificates.mx.names[0]: `xn--zzzz---.example.org`: a label begins or ends with a hyphen (RFC 1123 §2.1)",
     );
     small_with("[mx.example.org]", "[]", "13:12: certificates.mx.names: at least one name is needed");
+}
+
+/// "Domain name … is redundant with a wildcard domain in the same request."
+#[test]
+fn a_name_beside_a_wildcard_that_covers_it_is_refused_where_the_ca_refuses_it() {
+    small_with(
+        "[mx.example.org]",
+        r#"["*.example.org", example.org, MX.example.org, a.mx.example.org]"#,
+        "13:43: certificates.mx.names[2]: `mx.example.org` beside `*.example.org`, which covers it: Let's Encrypt refuses both in one \
+         certificate\n  hint: leave one of them out",
+    );
+    let names = SMALL.replace("[mx.example.org]", r#"["*.example.org", mx.example.org]"#);
+    let elsewhere = names.replace("letsencrypt-staging", "https://ca.example/dir");
+    assert_eq!(good(&elsewhere).certificates["mx"].names.len(), 2, "other CAs take it");
 }
 
 #[test]

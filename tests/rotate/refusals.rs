@@ -100,6 +100,8 @@ fn a_server_with_a_third_key_stops_the_rotation() {
     let words = ["neither the active nor the backup key", "127.0.0.26", &third.spki, "Nothing was changed"];
     post.run(&["rotate", "mx"]).ends(5).says(&words);
     untouched(&post, &before);
+    let status = post.run(&["status"]).ends(0).json;
+    assert_eq!(status["certificates"][0]["last_run"]["end"], "done", "apply has not failed: {status:#}");
 }
 
 #[test]

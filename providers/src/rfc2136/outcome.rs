@@ -178,8 +178,9 @@ impl Story<'_> {
                 (Class::Rejected, word(other), "the server may not know TSIG or dynamic update".into())
             }
         };
-        let text =
-            format!("{server} answered {code} for {names}, unsigned: advice, not a fact (RFC 8945 §5.2)");
+        let text = format!(
+            "{server} answered {code} for {names}, in an answer that is not signed, so anybody may have sent it (RFC 8945 §5.2)"
+        );
         Error::new(class, text).hint(hint)
     }
 }

@@ -62,8 +62,8 @@ pub(super) fn pinned_otherwise(active: Option<SpkiDigest>, owner: &str, view: &O
     Refusal {
         action: format!("get a certificate for {ours}"),
         cause: format!("TLSA at `{}` pins other keys only ({})", bare(owner), there.join(", ")),
-        remains: "Mail is safe: nothing was ordered, no TLSA record was changed.".into(),
-        hint: "if the state directory was lost, restore it from a backup; if zones.yaml calls the certificate otherwise \
+        remains: "Nothing was ordered, and no TLSA record was changed.".into(),
+        hint: "if the state directory was lost, restore it from a backup, in place of the one that is there now; if zones.yaml calls the certificate otherwise \
                than before, give it its former name; else give the key that the server presents \
                now as `active`, or publish the active key's record beside those that are there, wait two TTLs, and \
                run again"
