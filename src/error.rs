@@ -30,6 +30,8 @@ pub enum Kind {
     Credentials,
     /// The configuration is wrong.
     Config,
+    /// Ended by this signal; what was begun is taken up by the next run.
+    Interrupted(u8),
 }
 
 impl Kind {
@@ -46,6 +48,8 @@ impl Kind {
             Kind::Locked => 75,
             Kind::Credentials => 77,
             Kind::Config => 78,
+            // As shells tell it.
+            Kind::Interrupted(signal) => 128 + signal,
         }
     }
 
@@ -62,6 +66,7 @@ impl Kind {
             Kind::Locked => "locked",
             Kind::Credentials => "credentials",
             Kind::Config => "config",
+            Kind::Interrupted(_) => "interrupted",
         }
     }
 }

@@ -138,6 +138,8 @@ fn the_readme_lists_every_exit_code() {
         Kind::Locked,
         Kind::Credentials,
         Kind::Config,
+        Kind::Interrupted(2),
+        Kind::Interrupted(15),
     ];
     for kind in kinds {
         let code = kind.exit_code().to_string();

@@ -4,6 +4,7 @@ mod account;
 mod apply;
 pub mod files;
 mod init;
+mod interrupt;
 pub mod keys;
 mod plan;
 mod provider;
@@ -212,7 +213,12 @@ fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
         .max_blocking_threads(8)
         .build()
         .map_err(|e| Error::new(Kind::Internal, "start the runtime", e))?
-        .block_on(work)
+        .block_on(async {
+            tokio::select! {
+                done = work => done,
+                interrupted = interrupt::interrupted() => Err(interrupted),
+            }
+        })
 }
 
 fn completions(shell: clap_complete::Shell) -> Output {

@@ -117,7 +117,14 @@ fn report(error: &serde_saphyr::Error, sink: &mut Sink) {
         }
         _ => format!("is not YAML: {}", without_quotations(words)),
     };
-    sink.say(&document(line, column), message);
+    match words.contains("unknown anchor") {
+        true => sink.say_with(
+            &document(line, column),
+            message,
+            "what begins with * wants quotes: \"*.example.org\"",
+        ),
+        false => sink.say(&document(line, column), message),
+    }
 }
 
 /// Anything in quotes that is longer than punctuation becomes `…`.

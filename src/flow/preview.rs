@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::flow::keys::{self, WantedKeys};
 use crate::flow::world::World;
 use crate::flow::{apply, deploy, observe};
-use crate::model::desired::Certificate;
+use crate::model::desired::{Certificate, Endpoints};
 use crate::model::document::{Document, Installed, PinRecord};
 use crate::model::endpoint::{Algorithm, EndpointView, Shown};
 use crate::model::key::SpkiDigest;
@@ -106,9 +106,7 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
                             None if *key == keys.active => "active".into(),
                             None => "backup".into(),
                         };
-                        let after = if issued
-                            && certificate.endpoints != crate::model::desired::Endpoints::Unchecked
-                        {
+                        let after = if issued && certificate.endpoints != Endpoints::Unchecked {
                             ", once every endpoint presents the active key"
                         } else {
                             ""
@@ -202,8 +200,12 @@ async fn unmade(
     if let Some(refusal) = unsigned {
         return Err(apply::refused(refusal));
     }
+    let when = match certificate.endpoints {
+        Endpoints::Unchecked => "",
+        _ => ", once every endpoint presents the active key",
+    };
     for owner in &certificate.tlsa {
-        preview.changes.push(format!("+ {owner} TLSA 3 1 1 of the active and of the backup key"));
+        preview.changes.push(format!("+ {owner} TLSA 3 1 1 of the active and of the backup key{when}"));
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ fn keys(text: &mut String, facts: &Facts, active: SpkiDigest, backup: Option<Spk
             1 => ", renewed once".to_owned(),
             n => format!(", renewed {n} times"),
         };
-        line(text, "", &format!("served since {}{renewals}", minute(since)));
+        line(text, "", &format!("installed since {}{renewals}", minute(since)));
     }
     let Some(backup) = backup else { return };
     line(text, "backup", &backup.to_string());

@@ -153,7 +153,11 @@ fn syntax_errors_say_where() {
         "1:1: must be a mapping of version, state, resolvers, validate, trust_anchor, accounts, provider_files, providers, zones, certificates, rotation, not a list",
     );
     bad("version: 1\0\n", "1:1: a zero byte stands in this file: it is not text");
-    small_with("keys: managed", "keys: *unknown", "14:11: is not YAML: alias references unknown anchor");
+    small_with(
+        "keys: managed",
+        "keys: *unknown",
+        "14:11: is not YAML: alias references unknown anchor\n  hint: what begins with * wants quotes: \"*.example.org\"",
+    );
     small_with(
         "keys: managed",
         "keys: !!binary aGVsbG8=",

@@ -18,6 +18,7 @@ mod dnssec;
 mod endpoints;
 mod first;
 mod foreign;
+mod interrupted;
 mod knot;
 mod names;
 mod propagation;

@@ -151,8 +151,8 @@ pub(super) fn not_served(
             "Mail is safe: no TLSA record was changed; a pin that no server matches would stop it."
         }
         .into(),
-        hint: "install the certificate on the server, reload it, and run again; or write `endpoints: unchecked` if \
-               you vouch for it"
+        hint: "install the certificate on the server, reload it, and run again; or give the key that the server has as \
+               `active`; or write `endpoints: unchecked` if you vouch for it"
             .into(),
     }
 }

@@ -119,7 +119,7 @@ fn a_rotation_is_told_with_its_clocks_and_who_blocks_it() {
          \x20           state/certificates/mx1/live\n\
          \x20           not yet deployed, or its server not yet reloaded\n\
          \x20 active    {one}\n\
-         \x20           served since 2025-08-01 00:00 UTC, renewed 4 times\n\
+         \x20           installed since 2025-08-01 00:00 UTC, renewed 4 times\n\
          \x20 backup    {two}\n\
          \x20           may be served from 2026-09-07 10:00 UTC on\n\
          \x20 pin       {first} (active) at _25._tcp.mx1.example.org\n\
