@@ -4,7 +4,6 @@
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A folder of its own for each test.
 struct Dir(PathBuf);
@@ -24,11 +23,7 @@ struct Ran {
 
 impl Dir {
     fn new() -> Dir {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("danesmith-cli-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).unwrap();
-        Dir(path)
+        Dir(tempfile::Builder::new().prefix("danesmith-cli-").tempdir().unwrap().keep())
     }
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {

@@ -14,7 +14,6 @@ use danesmith::config::{self, Problem};
 use danesmith::model::desired::Desired;
 use hickory_proto::rr::Name;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Stands where a secret could; must never come back.
 pub(crate) const CANARY: &str = "c4n4ryHunter2c4n4ry";
@@ -24,11 +23,7 @@ pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
     pub(crate) fn new(text: &str) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name =
-            format!("danesmith-config-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = Folder(std::env::temp_dir().join(name));
-        std::fs::create_dir_all(&folder.0).unwrap();
+        let folder = Folder(tempfile::Builder::new().prefix("danesmith-config-").tempdir().unwrap().keep());
         folder.write("zones.yaml", text);
         folder
     }

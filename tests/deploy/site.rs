@@ -6,7 +6,6 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The administrator's folder; removed when dropped.
 pub(crate) struct Site(pub(crate) PathBuf);
@@ -21,12 +20,11 @@ pub(crate) enum Algorithm {
 impl Site {
     /// `certificates` are lines of YAML without their indentation.
     pub(crate) fn new(certificates: &[&str]) -> Site {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name =
-            format!("danesmith-deploy-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let site = Site(std::env::temp_dir().join(name));
-        let _ = fs::remove_dir_all(&site.0);
-        fs::create_dir_all(site.0.join("out")).unwrap();
+        // everybody may look: what is deployed here is read by other users
+        let everybody = fs::Permissions::from_mode(0o755);
+        let folder = tempfile::Builder::new().prefix("danesmith-deploy-").permissions(everybody).tempdir();
+        let site = Site(folder.unwrap().keep());
+        fs::create_dir(site.0.join("out")).unwrap();
         site.configure(certificates);
         site
     }

@@ -4,6 +4,7 @@
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use std::fs;
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -20,9 +21,9 @@ pub(crate) fn alone(test: &str, inside: impl AsyncFnOnce(House)) {
         return runtime.block_on(inside(House { folder: folder.into() }));
     }
     // short: the name of a Unix socket ends after 108 characters
-    let folder = std::env::temp_dir().join(format!("danesmith-mta-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
+    let everybody = fs::Permissions::from_mode(0o755); // the servers have users of their own
+    let folder = tempfile::Builder::new().prefix("danesmith-mta-").permissions(everybody).tempdir();
+    let folder = folder.unwrap().keep();
     let script = format!(
         "mount -t tmpfs tmpfs /run; ip link set lo up; ip addr add {IP}/32 dev lo; exec \"$0\" --exact \"$1\" --nocapture"
     );

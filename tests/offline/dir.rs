@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Enough of a request for most tests.
 pub(crate) const SAN: &str = "subjectAltName=DNS:mx1.example.org";
@@ -12,11 +11,7 @@ pub(crate) struct Dir(pub(crate) PathBuf);
 
 impl Dir {
     pub(crate) fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("danesmith-offline-{}-{number}", std::process::id()));
-        std::fs::create_dir(&path).unwrap();
-        Dir(path)
+        Dir(tempfile::Builder::new().prefix("danesmith-offline-").tempdir().unwrap().keep())
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

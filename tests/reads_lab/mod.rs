@@ -8,7 +8,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 
@@ -47,6 +46,17 @@ pub(crate) struct Bind {
 
 impl Bind {
     pub(crate) async fn start() -> Bind {
+        for _ in 0..5 {
+            let bind = Bind::spawn();
+            if bind.is_ready().await {
+                return bind;
+            }
+            // Somebody took a port between our look and named's bind.
+        }
+        panic!("named does not answer");
+    }
+
+    fn spawn() -> Bind {
         let folder = fresh_folder();
         write_zones(&folder);
         let [authority, recursive] = free_ports();
@@ -58,12 +68,10 @@ impl Bind {
             named(&folder, "recursive", recursive, &forwarding(authority), ""),
         ];
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let bind = Bind { authority: at(authority), recursive: at(recursive), folder, servers };
-        bind.ready().await;
-        bind
+        Bind { authority: at(authority), recursive: at(recursive), folder, servers }
     }
 
-    async fn ready(&self) {
+    async fn is_ready(&self) -> bool {
         let quick = Duration::from_millis(100);
         let config = ResolverConfig { resolvers: vec![self.recursive], timeout: quick, ..Default::default() };
         let (reads, apex) = (Resolver::new(config), Name::from_str("plain.test.").unwrap());
@@ -72,11 +80,13 @@ impl Bind {
             let up =
                 reads.ask(&server, &apex, RecordType::SOA).await.is_ok() && reads.alias(&apex).await.is_ok();
             if up {
-                return;
+                return true;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        panic!("named does not answer, see {}", self.folder.display());
+        let log = |role| fs::read_to_string(self.folder.join(format!("{role}.log"))).unwrap_or_default();
+        println!("named does not answer: {}\n{}", log("authority"), log("recursive"));
+        false
     }
 }
 
@@ -86,18 +96,12 @@ impl Drop for Bind {
             server.kill().ok();
             server.wait().ok();
         }
-        if !std::thread::panicking() {
-            fs::remove_dir_all(&self.folder).ok();
-        }
+        fs::remove_dir_all(&self.folder).ok();
     }
 }
 
 fn fresh_folder() -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let unique = format!("reads-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique);
-    fs::create_dir_all(&folder).unwrap();
-    folder
+    tempfile::Builder::new().prefix("reads-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep()
 }
 
 /// Held together, so that they differ; free again when named starts.

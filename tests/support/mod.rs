@@ -7,6 +7,7 @@ pub mod mail;
 pub mod sender;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -348,14 +349,15 @@ impl Drop for Lab {
         }
         drop(self.stdin.take()); // the world ends when its stdin closes
         let end = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < end {
-            if matches!(self.holder.try_wait(), Ok(Some(_))) {
-                return;
-            }
+        while Instant::now() < end && !matches!(self.holder.try_wait(), Ok(Some(_))) {
             std::thread::sleep(Duration::from_millis(10));
         }
         let _ = self.holder.kill();
         let _ = self.holder.wait();
+        // the world deletes its folder, but for what is a mount point inside
+        if std::env::var_os("LAB_KEEP").is_none() {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
     }
 }
 
@@ -411,9 +413,9 @@ fn script(name: &str) -> PathBuf {
 
 /// Short, because the servers' control sockets live in it (108 bytes, unix(7)).
 fn new_dir() -> PathBuf {
-    let dir = std::env::temp_dir().join(format!("danesmith-lab-{}-{}", std::process::id(), unique()));
-    fs::create_dir(&dir).expect("a fresh folder for the world");
-    dir
+    let everybody = fs::Permissions::from_mode(0o755); // the servers have users of their own
+    let folder = tempfile::Builder::new().prefix("danesmith-lab-").permissions(everybody).tempdir();
+    folder.expect("a fresh folder for the world").keep()
 }
 
 fn unique() -> u32 {

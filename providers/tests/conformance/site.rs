@@ -36,8 +36,7 @@ impl Site {
             Way::Bind => Host::Other(Server::start(Kind::Bind)),
             Way::Knot => Host::Other(Server::start(Kind::Knot)),
         };
-        let locks = std::env::temp_dir().join(format!("locks-{}-{way:?}", std::process::id()));
-        std::fs::create_dir_all(&locks).unwrap();
+        let locks = tempfile::Builder::new().prefix("locks-").tempdir().unwrap().keep();
         Site { way, host, locks }
     }
 

@@ -13,7 +13,6 @@ use serde_json::json;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::UdpSocket;
@@ -59,11 +58,7 @@ pub struct Dir(pub PathBuf);
 
 impl Dir {
     pub fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("exec-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        Dir(dir)
+        Dir(tempfile::Builder::new().prefix("exec-").tempdir().unwrap().keep())
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -64,8 +64,7 @@ async fn comments_survive() {
 #[tokio::test]
 async fn writers_of_two_processes_are_kept_apart_by_the_lock_file() {
     let server = PowerDns::start();
-    let locks = std::env::temp_dir().join(format!("pdns-locks-{}", std::process::id()));
-    std::fs::create_dir_all(&locks).unwrap();
+    let locks = tempfile::Builder::new().prefix("pdns-locks-").tempdir().unwrap().keep();
     let mut options = options();
     options.lock_dir = Some(locks.clone());
     options.deadline = Duration::from_millis(700);

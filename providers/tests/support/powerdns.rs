@@ -6,7 +6,6 @@ use data_encoding::BASE64;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The key of the HTTP API; unusual enough to be looked for in output.
@@ -25,10 +24,7 @@ pub struct PowerDns {
 
 impl PowerDns {
     pub fn start() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("pdns-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = tempfile::Builder::new().prefix("pdns-").tempdir().unwrap().keep();
         configure(&dir, 0, 0);
         fill(&dir);
         for _ in 0..5 {

@@ -7,7 +7,6 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +41,7 @@ ns.child A 127.0.0.9
 
 impl Server {
     pub fn start(kind: Kind) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("rfc2136-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = tempfile::Builder::new().prefix("rfc2136-").tempdir().unwrap().keep();
         for _ in 0..5 {
             let (port, tls_port) = (free_port(), free_port());
             configure(kind, &dir, port, tls_port);
@@ -99,6 +95,21 @@ impl Server {
     /// SIGSTOP: the kernel still accepts connections for it.
     pub fn freeze(&self) {
         self.signal("STOP");
+        // A thread may be in the middle of an answer when the signal comes.
+        let begin = Instant::now();
+        while !self.is_stopped() {
+            assert!(begin.elapsed() < Duration::from_secs(10), "the server does not stop");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Whether every thread is in state T (proc_pid_stat(5)).
+    fn is_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        threads.flatten().all(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+        })
     }
 
     pub fn thaw(&self) {

@@ -49,10 +49,13 @@ impl Drop for Proxy {
 
 /// A port that is free for both protocols.
 fn free_address() -> SocketAddr {
-    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = tcp.local_addr().unwrap();
-    UdpSocket::bind(address).unwrap();
-    address
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = tcp.local_addr().unwrap();
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 fn echo_server() -> SocketAddr {
