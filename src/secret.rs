@@ -129,8 +129,9 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     read_limited(file).map_err(|error| error.to_string())
 }
 
+/// Warns when the owner of a secret file is not the only one who may read it.
 #[cfg(unix)]
-fn warn_if_shared(path: &Path, metadata: &std::fs::Metadata) {
+pub(crate) fn warn_if_shared(path: &Path, metadata: &std::fs::Metadata) {
     use std::os::unix::fs::PermissionsExt;
     let mode = metadata.permissions().mode() & 0o777;
     if metadata.is_file() && mode & 0o044 != 0 {
@@ -141,8 +142,9 @@ fn warn_if_shared(path: &Path, metadata: &std::fs::Metadata) {
     }
 }
 
+/// Warns when the owner of a secret file is not the only one who may read it.
 #[cfg(not(unix))]
-fn warn_if_shared(_: &Path, _: &std::fs::Metadata) {}
+pub(crate) fn warn_if_shared(_: &Path, _: &std::fs::Metadata) {}
 
 /// Up to one byte more than allowed, into a buffer that never moves: a moved one would leave copies behind.
 fn read_limited(source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {

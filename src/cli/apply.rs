@@ -31,8 +31,11 @@ pub(super) async fn run(global: &Global, args: &Args, ui: &Ui) -> Result<Finish>
     let world = wiring::world(&desired, Access::Change, bar).await?;
     let options = flow::apply::Options { now: args.now, wait: args.wait, wish: None };
     let reports = flow::apply::apply(&world, &chosen, options).await;
+    let forgotten = wiring::forgotten(&world, &args.certificates).await;
     drop(world);
-    Ok(finish(&reports, args.detailed_exitcode, ui))
+    let mut finish = finish(&reports, args.detailed_exitcode, ui);
+    finish.warnings.extend(forgotten.into_iter().map(|f| f.told));
+    Ok(finish)
 }
 
 /// Tells the failures and makes the result of a run.

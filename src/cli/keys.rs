@@ -7,6 +7,7 @@ use crate::model::desired::KeyAlgorithm;
 use crate::model::key::{self, KeyError, Seen};
 use crate::model::private_key::PrivateKey;
 use crate::report::Output;
+use crate::secret;
 use std::path::{Path, PathBuf};
 
 /// Make keys and CSRs, and see what key files hold. Offline.
@@ -101,6 +102,9 @@ fn new(args: &NewArgs) -> Result<Output> {
 fn csr(args: &CsrArgs) -> Result<Output> {
     let bytes = files::read(&args.key)?;
     let key = PrivateKey::from_bytes(&bytes).map_err(|error| error.in_file(args.key.display()))?;
+    if let Ok(metadata) = std::fs::metadata(&args.key) {
+        secret::warn_if_shared(&args.key, &metadata);
+    }
     let der = key.csr(&args.names).map_err(usage)?;
     let pem = crate::model::csr::to_pem(&der);
     if let Some(out) = &args.out {

@@ -23,7 +23,8 @@ pub(super) async fn run(global: &Global, args: &Args, ui: &Ui) -> Result<Finish>
     let chosen = wiring::choose(&desired, &args.certificates)?;
     let world = wiring::world(&desired, Access::Read, ui.bar()).await?;
     let previews = join_all(chosen.iter().map(|c| preview::preview(&world, c))).await;
-    let warnings = previews.iter().flat_map(|p| p.warnings.clone()).collect();
+    let mut warnings: Vec<_> = previews.iter().flat_map(|p| p.warnings.clone()).collect();
+    warnings.extend(wiring::forgotten(&world, &args.certificates).await.into_iter().map(|f| f.told));
     let failed: Vec<&Error> = previews.iter().filter_map(|p| p.stopped.as_ref()).collect();
     let changes = previews.iter().any(|p| !p.changes.is_empty());
     let (code, error) = match failed.as_slice() {

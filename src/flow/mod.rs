@@ -7,6 +7,7 @@ pub mod authoritative;
 mod challenge;
 pub mod check;
 mod deploy;
+pub mod forgotten;
 pub mod gone;
 mod issue;
 mod keys;

@@ -117,6 +117,10 @@ fn internal(e: impl std::fmt::Display) -> Error {
 
 #[async_trait]
 impl Store for Universe {
+    async fn certificates(&self) -> Result<Vec<String>> {
+        Ok(lock(&self.disk).folders.keys().cloned().collect())
+    }
+
     async fn document(&self, certificate: &str) -> Result<Document> {
         Ok(lock(&self.disk).document(certificate))
     }

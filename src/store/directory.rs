@@ -62,6 +62,25 @@ impl Directory {
 
 #[async_trait]
 impl Store for Directory {
+    async fn certificates(&self) -> Result<Vec<String>> {
+        self.work(|l| {
+            let path = l.certificates();
+            let entries = match fs::read_dir(&path) {
+                Ok(entries) => entries,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(e) => return Err(atomic::failed("read the folder", &path, &e)),
+            };
+            let mut names: Vec<String> = entries
+                .flatten()
+                .filter_map(|entry| entry.file_name().into_string().ok())
+                .filter(|name| l.document(name).is_file())
+                .collect();
+            names.sort();
+            Ok(names)
+        })
+        .await
+    }
+
     async fn document(&self, certificate: &str) -> Result<Document> {
         let name = certificate.to_owned();
         self.work(move |l| {

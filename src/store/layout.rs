@@ -32,9 +32,14 @@ impl Layout {
         self.root.join("memory.json")
     }
 
+    /// A folder for each certificate.
+    pub fn certificates(&self) -> PathBuf {
+        self.root.join("certificates")
+    }
+
     /// Everything of one certificate.
     pub fn certificate(&self, name: &str) -> PathBuf {
-        self.root.join("certificates").join(name)
+        self.certificates().join(name)
     }
 
     /// Its state document.

@@ -49,6 +49,8 @@ pub struct Generation {
 /// Durable state, as an effect.
 #[async_trait]
 pub trait Store: Send + Sync {
+    /// The names of all certificates that have a document, in order; zones.yaml need not list them.
+    async fn certificates(&self) -> Result<Vec<String>>;
     /// The document of a certificate; a new one when there is none.
     async fn document(&self, certificate: &str) -> Result<Document>;
     /// Replaces the document; durable when it returns.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -273,4 +274,17 @@ fn the_readme_counts_providers_as_the_program_does() {
     // made by the catalog's own test
     let reached = std::fs::read_to_string(folder.join("providers/README.md")).unwrap();
     assert!(reached.contains("danesmith reaches about 220.") && readme.contains("about 220 services"));
+}
+
+#[test]
+fn a_key_that_others_can_read_is_told_when_a_csr_is_made_of_it() {
+    let dir = Dir::new();
+    assert_eq!(dir.run(&["keys", "new", "--out", "key.pem"]).code, 0);
+    let csr = ["keys", "csr", "--key", "key.pem", "--name", "mx1.example.org"];
+    let private = dir.run(&csr);
+    assert_eq!((private.code, private.stderr.as_str()), (0, ""));
+    std::fs::set_permissions(dir.0.join("key.pem"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let shared = dir.run(&csr);
+    assert_eq!(shared.code, 0);
+    assert!(shared.stderr.contains("key.pem can be read by others (mode 0644)"), "{}", shared.stderr);
 }

@@ -77,6 +77,47 @@ fn a_pin_is_ripe_two_ttls_and_the_slack_after_the_last_server_had_it() {
 }
 
 #[test]
+fn a_certificate_that_zones_yaml_names_no_more_is_not_forgotten() {
+    let (dir, _) = site(None, "");
+    let zones = String::from_utf8(dir.read("zones.yaml")).unwrap();
+    std::fs::write(dir.path("zones.yaml"), zones.replace("\n  mx1:\n", "\n  mail:\n")).unwrap();
+    std::fs::create_dir_all(dir.path("state/certificates/lost+found")).unwrap();
+    let said = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_danesmith"));
+        let output = command.args(arguments).current_dir(&dir.0).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, told) = said(&["status"]);
+    assert_eq!(code, Some(0), "{told}");
+    for part in [
+        "certificate mx1 is not in zones.yaml now".to_owned(),
+        "nobody renews it (it ends 20".to_owned(),
+        format!("2 TLSA records stay at {OWNER};"),
+        "give it its old name back".to_owned(),
+        "state/certificates/mx1".to_owned(),
+    ] {
+        assert!(told.contains(&part), "{part}: {told}");
+    }
+    let all: Value = serde_json::from_str(&run(&dir, &["--json", "status"])).unwrap();
+    assert_eq!(all["forgotten"], json!(["mx1"]));
+    assert!(!said(&["status", "mail"]).1.contains("mx1"), "only what was asked for");
+    assert!(said(&["plan"]).1.contains("certificate mx1 is not in zones.yaml now"));
+
+    let (dir, _) = site(None, "");
+    let all: Value = serde_json::from_str(&run(&dir, &["--json", "status"])).unwrap();
+    assert_eq!(all["forgotten"], json!([]));
+}
+
+#[test]
+fn metrics_are_no_json() {
+    let (dir, _) = site(None, "");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_danesmith"));
+    let output = command.args(["--json", "status", "--prometheus"]).current_dir(&dir.0).output().unwrap();
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &json["error"]["kind"]), (Some(64), &json!("usage")), "{json}");
+}
+
+#[test]
 fn the_schedule_says_when_keys_change_next() {
     let (dir, now) = site(None, "    rotate: {every: 1y}\n");
     assert_eq!(one(&dir)["rotation_due"], hours(now, 24 * 185));

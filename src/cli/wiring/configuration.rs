@@ -4,6 +4,8 @@ use crate::cli::Global;
 use crate::cli::ui::Ui;
 use crate::config;
 use crate::error::{Error, Kind, Result};
+use crate::flow::World;
+use crate::flow::forgotten::{self, Forgotten};
 use crate::model::csr::Csr;
 use crate::model::desired::{Account, Certificate, Desired};
 use danesmith_providers::catalog::Catalog;
@@ -98,6 +100,11 @@ pub(in crate::cli) fn choose<'d>(desired: &'d Desired, names: &[String]) -> Resu
         }
     }
     Ok(chosen)
+}
+
+/// Certificates of the state directory that zones.yaml lists no more; none when the command line names certificates.
+pub(in crate::cli) async fn forgotten(world: &World, names: &[String]) -> Vec<Forgotten> {
+    if names.is_empty() { forgotten::forgotten(world).await } else { Vec::new() }
 }
 
 /// An account of zones.yaml.

@@ -5,7 +5,7 @@ mod hosts;
 mod opener;
 mod rfc2136;
 
-pub(super) use configuration::{account, catalog, choose, load, rehearsed};
+pub(super) use configuration::{account, catalog, choose, forgotten, load, rehearsed};
 pub(super) use hosts::plugin;
 pub(super) use opener::MAX_FILE;
 
