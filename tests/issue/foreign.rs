@@ -41,3 +41,35 @@ fn records_of_others_survive_issue_renewal_and_failure() {
     assert_eq!(site.rrset(pin, "TLSA"), pins);
     assert_eq!(site.lab.dig(BIND, challenge, "TXT"), ["\"not ours\""]);
 }
+
+#[test]
+fn a_renamed_certificate_is_told_and_refused_and_its_old_name_puts_all_right() {
+    let site = Site::new(Lab::start(quick()));
+    let pin = "_25._tcp.mx1.example.test";
+    let zone = ["example.test: {provider: home, propagation: 15s, ttl: {txt: 1, tlsa: 60}}"];
+    let named = |name: &str| {
+        format!("{name}: {{names: [mx1.example.test], keys: managed, tlsa: [{pin}], endpoints: unchecked}}")
+    };
+    site.configure(&zone, &[&named("mx")]);
+    let first = site.apply().ends(0);
+    assert!(!first.stderr.contains("not in zones.yaml"), "{}", first.stderr);
+    let pins = site.rrset(pin, "TLSA");
+    assert_eq!(pins.len(), 2);
+
+    // Keys of its own would be served beside pins of the other's.
+    site.configure(&zone, &[&named("mail")]);
+    let told =
+        ["certificate mx is not in zones.yaml now", "2 TLSA records stay at _25._tcp.mx1.example.test;"];
+    site.run(&["plan"]).ends(5).says(&told);
+    let orders = site.lab.counts().orders;
+    site.apply().ends(5).says(&told);
+    assert_eq!(site.lab.counts().orders, orders);
+    assert!(!site.installed("mail"));
+    assert_eq!(site.rrset(pin, "TLSA"), pins);
+
+    site.configure(&zone, &[&named("mx")]);
+    let run = site.apply().ends(0);
+    assert_eq!(run.outcome("mx"), "unchanged", "{:#}", run.json);
+    assert!(!run.stderr.contains("mx is not in"), "{}", run.stderr);
+    assert_eq!(site.rrset(pin, "TLSA"), pins);
+}
