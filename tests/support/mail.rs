@@ -77,7 +77,7 @@ impl Key {
 /// What an independent client thinks (see `tests/lab/oracle`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opinion {
-    /// `openssl`, `posttls-finger`, `ldns-dane`, `delv`, or `dig`, which only says why there was nothing to match.
+    /// `openssl`, `posttls-finger`, `ldns-dane`, `danetool`, `delv`, or `dig`, which only says why there was nothing to match.
     pub who: String,
     /// Whom it talked to; `-` when it looked at DNS alone.
     pub address: String,
