@@ -13,11 +13,15 @@ pub struct Forgotten {
     pub told: String,
 }
 
-/// All that did something once. One whose document cannot be read is told with the reason.
+/// All that did something once. One whose document cannot be read is told with the reason; a folder that cannot be read
+/// is a line in the log.
 pub async fn forgotten(world: &World) -> Vec<Forgotten> {
     let known = match world.store.certificates().await {
         Ok(known) => known,
-        Err(e) => return vec![Forgotten { certificate: String::new(), told: e.to_string() }],
+        Err(e) => {
+            tracing::warn!("{e}");
+            return Vec::new();
+        }
     };
     let mut all = Vec::new();
     for certificate in known {

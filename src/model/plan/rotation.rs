@@ -328,6 +328,9 @@ fn who(wanted: &Wanted, late: &[String]) -> String {
         [] if wanted.proof == Proof::Word => {
             "`endpoints: unchecked` leaves nobody to see it; list the endpoints in zones.yaml until the rotation is done".into()
         }
+        [] if wanted.owners.is_empty() => {
+            "no endpoint showed a key of this certificate, and zones.yaml names no TLSA owner name for it now; put `tlsa` back until the rotation is done".into()
+        }
         [] => "no endpoint showed a key of this certificate".into(),
         late => late.join("; "),
     }

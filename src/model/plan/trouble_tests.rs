@@ -182,6 +182,18 @@ fn endpoints_that_were_taken_out_meanwhile_are_asked_for_by_name() {
 }
 
 #[test]
+fn owner_names_that_were_taken_out_in_the_middle_of_a_rotation_are_asked_for_by_name() {
+    let durable = Document { reload_owed: None, ..switched(Phase::Deploying, WAIT) };
+    let live = durable.installed.as_ref().map(|i| i.generation);
+    let wanted = Wanted { wish: None, owners: vec![], ..wanted() };
+    let step = plan(&wanted, &durable, live, &seeing(view(&[A, B]), &[]), now());
+    assert!(
+        matches!(&step, Step::Wait(_, why) if why.contains("put `tlsa` back until the rotation is done")),
+        "{step:?}"
+    );
+}
+
+#[test]
 fn nobody_is_told_that_mail_is_safe_while_a_server_presents_a_key_that_nobody_pinned() {
     let durable = steady(WAIT);
     let stranger = step(Some(Wish::Rotate), &durable, &seeing(view(&[A, B]), &[C]));
