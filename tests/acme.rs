@@ -4,11 +4,13 @@
 
 #[path = "acme/ca.rs"]
 mod ca;
+#[path = "acme/renewal.rs"]
+mod renewal;
 
 use async_trait::async_trait;
 use ca::{FakeCa, Request, Response};
 use danesmith::acme::{
-    AccountKey, AccountStatus, AuthorizationStatus, Ca, Client, ClientConfig, OrderStatus, Timeouts,
+    AccountKey, AccountStatus, AuthorizationStatus, Ca, Client, ClientConfig, NewOrder, OrderStatus, Timeouts,
 };
 use danesmith::clock::Clock;
 use danesmith::error::{Error, Kind};
@@ -106,6 +108,10 @@ fn names() -> Vec<String> {
     vec!["a.example".into(), "*.a.example".into()]
 }
 
+fn for_names(identifiers: &[String]) -> NewOrder<'_> {
+    NewOrder { identifiers, profile: None, replaces: None }
+}
+
 fn whole(error: &Error) -> String {
     format!("{error}\n{:?}\n{}", error.remains, error.hints.join("\n"))
 }
@@ -114,7 +120,7 @@ fn whole(error: &Error) -> String {
 fn an_order_walks_through_the_protocol_and_unknown_members_are_tolerated() {
     within(async {
         let scene = Scene::registered().await;
-        let order = scene.client.new_order(&names()).await.unwrap().value;
+        let order = scene.client.new_order(for_names(&names())).await.unwrap().value;
         assert_eq!((order.status, order.identifiers), (OrderStatus::Pending, names()));
         assert_eq!(order.url, scene.url("/order/1"));
         assert_eq!(order.expires, Some("2030-01-01T00:00:00Z".parse().unwrap()));
@@ -168,7 +174,7 @@ fn refused_nonces_are_answered_at_once_with_the_nonce_of_the_refusal() {
         for storm in [1, 5, 9] {
             let (heads, posts) = (scene.ca.count("HEAD"), scene.ca.count("POST /order"));
             scene.ca.script(at_first("/order", storm, Response::problem(400, "badNonce", "no")));
-            scene.client.new_order(&names()).await.unwrap();
+            scene.client.new_order(for_names(&names())).await.unwrap();
             assert_eq!(scene.ca.count("POST /order"), posts + storm + 1);
             assert_eq!(scene.ca.count("HEAD"), heads);
         }
@@ -181,7 +187,7 @@ fn a_ca_that_refuses_every_nonce_is_given_up_after_ten_tries() {
     within(async {
         let scene = Scene::registered().await;
         scene.ca.script(at_first("/order", usize::MAX, Response::problem(400, "badNonce", "no")));
-        let error = scene.client.new_order(&names()).await.unwrap_err();
+        let error = scene.client.new_order(for_names(&names())).await.unwrap_err();
         assert_eq!(scene.ca.count("POST /order"), 10);
         assert_eq!(error.kind, Kind::Remote);
         assert!(whole(&error).contains("refused 10 nonces"), "{}", whole(&error));
@@ -226,11 +232,11 @@ fn an_order_is_never_placed_twice_when_its_outcome_is_unknown() {
     within(async {
         let scene = Scene::registered().await;
         scene.ca.script(at_first("/order", usize::MAX, Response::reset()));
-        let error = scene.client.new_order(&names()).await.unwrap_err();
+        let error = scene.client.new_order(for_names(&names())).await.unwrap_err();
         assert!(whole(&error).contains("unknown"), "{}", whole(&error));
         assert_eq!(scene.ca.count("POST /order"), 1);
         scene.ca.script(at_first("/order", usize::MAX, Response::new(503, "").header("Retry-After", "9")));
-        let error = scene.client.new_order(&names()).await.unwrap_err();
+        let error = scene.client.new_order(for_names(&names())).await.unwrap_err();
         assert_eq!(error.retry_after, Some(Duration::from_secs(9)));
         assert_eq!(scene.ca.count("POST /order"), 2);
     });
@@ -310,7 +316,7 @@ fn urls_of_another_origin_are_never_asked() {
                 "authorizations": [url], "finalize": scene.url("/finalize/1")});
             let response = Response::json(201, order).header("Location", scene.url("/order/1"));
             scene.ca.script(at_first("/order", 1, response));
-            let error = scene.client.new_order(&["a.example".into()]).await.unwrap_err();
+            let error = scene.client.new_order(for_names(&["a.example".into()])).await.unwrap_err();
             assert_eq!(error.kind, Kind::Remote, "{url}");
         }
         let before = scene.client.requests();
@@ -327,7 +333,7 @@ fn an_order_for_other_names_is_refused() {
             "authorizations": [], "finalize": scene.url("/finalize/1")});
         let response = Response::json(201, order).header("Location", scene.url("/order/1"));
         scene.ca.script(at_first("/order", 1, response));
-        let error = scene.client.new_order(&names()).await.unwrap_err();
+        let error = scene.client.new_order(for_names(&names())).await.unwrap_err();
         assert!(error.cause.contains("other names: evil.example"), "{}", error.cause);
     });
 }
@@ -343,7 +349,7 @@ fn every_subproblem_names_its_identifier() {
         let refused = json!({"type": "urn:ietf:params:acme:error:rejectedIdentifier", "detail": "two were refused",
             "subproblems": [sub("rejectedIdentifier", "one.example"), sub("caa", "two.example")]});
         scene.ca.script(at_first("/order", 1, Response::json(403, refused)));
-        let error = scene.client.new_order(&names()).await.unwrap_err();
+        let error = scene.client.new_order(for_names(&names())).await.unwrap_err();
         assert_eq!(error.kind, Kind::Remote);
         assert!(error.cause.contains("one.example: “because[2J” (rejectedIdentifier)"), "{}", error.cause);
         assert!(error.cause.contains("two.example: “because[2J” (caa)"), "{}", error.cause);
@@ -359,7 +365,7 @@ fn new_terms_are_shown_to_the_person_who_must_agree() {
         let refused = Response::problem(403, "userActionRequired", "terms have changed")
             .header("Link", r#"<https://ca.example/terms/7>;rel="terms-of-service""#);
         scene.ca.script(at_first("/order", 1, refused));
-        let error = scene.client.new_order(&names()).await.unwrap_err();
+        let error = scene.client.new_order(for_names(&names())).await.unwrap_err();
         assert_eq!(error.kind, Kind::Credentials);
         assert!(whole(&error).contains("https://ca.example/terms/7"), "{}", whole(&error));
     });
@@ -410,7 +416,7 @@ fn an_answer_that_the_ca_has_already_is_settled_by_looking() {
 fn an_order_that_is_not_ready_is_no_failure_and_one_that_is_gone_neither() {
     within(async {
         let scene = Scene::registered().await;
-        let order = scene.client.new_order(&names()).await.unwrap().value;
+        let order = scene.client.new_order(for_names(&names())).await.unwrap().value;
         scene.ca.script(at_first("/finalize/1", 1, Response::problem(403, "orderNotReady", "wait")));
         assert!(scene.client.finalize(&order, b"csr").await.unwrap().is_none());
         scene.ca.script(at_first("/finalize/1", 1, Response::problem(400, "badCSR", "weak key")));
@@ -484,7 +490,7 @@ fn an_existing_account_is_found_by_its_key_and_never_registered_by_the_way() {
         let (key, pem) = AccountKey::generate().unwrap();
         let scene = Scene::new(key).await;
         assert_eq!(scene.client.find().await.unwrap(), None);
-        let error = scene.client.new_order(&names()).await.unwrap_err();
+        let error = scene.client.new_order(for_names(&names())).await.unwrap_err();
         assert_eq!(error.kind, Kind::Credentials);
         let contact = ["mailto:a@a.example".to_string()];
         let account = scene.client.register(&contact, true, None).await.unwrap();
@@ -492,7 +498,7 @@ fn an_existing_account_is_found_by_its_key_and_never_registered_by_the_way() {
         let key = AccountKey::from_pem(pem.as_bytes()).unwrap();
         let later = Client::new(config(&scene.ca, key, scene.clock.clone())).unwrap();
         assert_eq!(later.account_url(), None);
-        later.new_order(&names()).await.unwrap();
+        later.new_order(for_names(&names())).await.unwrap();
         assert_eq!(later.account_url(), Some(account.url.clone()));
         assert_eq!(later.account().await.unwrap().url, account.url);
     });
@@ -531,7 +537,7 @@ fn keys_of_every_kind_and_file_format_sign_so_that_the_ca_agrees() {
             assert_eq!(key.algorithm(), algorithm);
             let scene = Scene::new(key).await;
             scene.client.register(&[], true, None).await.unwrap();
-            scene.client.new_order(&names()).await.unwrap();
+            scene.client.new_order(for_names(&names())).await.unwrap();
         }
     });
 }
@@ -548,7 +554,7 @@ fn an_old_copy_of_the_directory_is_replaced_once() {
             Client::new(ClientConfig { directory: Some(old), ..config(&scene.ca, key, scene.clock.clone()) })
                 .unwrap();
         client.register(&[], true, None).await.unwrap();
-        client.new_order(&names()).await.unwrap();
+        client.new_order(for_names(&names())).await.unwrap();
         assert_eq!(client.directory().await.unwrap(), scene.client.directory().await.unwrap());
         assert_eq!(scene.ca.count("GET /dir"), 2, "one for each client");
     });

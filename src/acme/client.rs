@@ -4,7 +4,7 @@ use super::directory::Directory;
 use super::jws::base64url;
 use super::key::AccountKey;
 use super::transport::Transport;
-use super::{Authorization, AuthorizationStatus, Ca, Challenge, Order, Polled};
+use super::{Authorization, AuthorizationStatus, Ca, Challenge, NewOrder, Order, Polled, SuggestedWindow};
 use crate::clock::Clock;
 use crate::error::Result;
 use async_trait::async_trait;
@@ -123,8 +123,8 @@ impl Ca for Client {
         self.account_url_found().await.map(drop)
     }
 
-    async fn new_order(&self, identifiers: &[String]) -> Result<Polled<Order>> {
-        self.place_order(identifiers).await
+    async fn new_order(&self, wanted: NewOrder<'_>) -> Result<Polled<Order>> {
+        self.place_order(wanted).await
     }
 
     async fn order(&self, url: &str) -> Result<Option<Polled<Order>>> {
@@ -149,5 +149,9 @@ impl Ca for Client {
 
     async fn certificate(&self, url: &str, preferred: Option<&str>) -> Result<String> {
         self.download_chain(url, preferred).await
+    }
+
+    async fn renewal_info(&self, certificate_id: &str) -> Result<Option<Polled<SuggestedWindow>>> {
+        self.read_renewal_info(certificate_id).await
     }
 }

@@ -2,6 +2,7 @@
 //! one's copy and save a round trip; members that we do not know are ignored.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The CA's resources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct Directory {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Meta {
+    /// Profiles that an order may ask for, with what to read about each (draft-ietf-acme-profiles §3).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub profiles: BTreeMap<String, String>,
     /// The terms to agree to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terms_of_service: Option<String>,

@@ -11,6 +11,7 @@ mod link;
 mod nonce;
 mod order;
 mod problem;
+mod renewal_info;
 mod request;
 mod transport;
 
@@ -95,6 +96,29 @@ pub struct Order {
     pub error: Option<String>,
 }
 
+/// What is asked of the CA in newOrder.
+#[derive(Debug, Clone, Copy)]
+pub struct NewOrder<'a> {
+    /// Lower-case A-labels, `*.` allowed.
+    pub identifiers: &'a [String],
+    /// One of the profiles that the CA offers (draft-ietf-acme-profiles §3); `None`: its default.
+    pub profile: Option<&'a str>,
+    /// The certificate that this one replaces (RFC 9773 §5); only a hint: where the CA refuses it, or knows no renewal
+    /// information, the order is placed without.
+    pub replaces: Option<&'a str>,
+}
+
+/// RFC 9773 §4.2: when the CA would like a certificate to be replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuggestedWindow {
+    /// Its begin.
+    pub start: Timestamp,
+    /// Its end, after the begin; both may be in the past.
+    pub end: Timestamp,
+    /// A page that says why.
+    pub explanation: Option<String>,
+}
+
 /// RFC 8555 §7.1.4.
 #[derive(Debug, Clone)]
 pub struct Authorization {
@@ -131,8 +155,8 @@ pub trait Ca: Send + Sync {
     /// Opens the connection and fetches what `names` authorizations will need (directory, nonces, account), early and
     /// in parallel with DNS work.
     async fn warm_up(&self, names: usize) -> Result<()>;
-    /// RFC 8555 §7.4. `identifiers` are lower-case A-labels, `*.` allowed.
-    async fn new_order(&self, identifiers: &[String]) -> Result<Polled<Order>>;
+    /// RFC 8555 §7.4.
+    async fn new_order(&self, wanted: NewOrder<'_>) -> Result<Polled<Order>>;
     /// The order's present state (POST-as-GET). `None`: the CA does not know it any more.
     async fn order(&self, url: &str) -> Result<Option<Polled<Order>>>;
     /// RFC 8555 §7.5.
@@ -145,6 +169,8 @@ pub trait Ca: Send + Sync {
     async fn finalize(&self, order: &Order, csr: &[u8]) -> Result<Option<Polled<Order>>>;
     /// RFC 8555 §7.4.2: the chain as PEM, the alternate whose topmost issuer's common name is `preferred` when offered.
     async fn certificate(&self, url: &str, preferred: Option<&str>) -> Result<String>;
+    /// RFC 9773 §4.1: when this certificate should be replaced. `None`: the CA has no such information.
+    async fn renewal_info(&self, certificate_id: &str) -> Result<Option<Polled<SuggestedWindow>>>;
 }
 
 impl Client {

@@ -1,16 +1,18 @@
 //! Orders (RFC 8555 §7.1.3, §7.4): placed, read, finalized.
 
 use super::client::Client;
+use super::directory::Directory;
 use super::jws::{Signer, base64url};
 use super::problem::{Identifier, Problem, shortened};
 use super::request::{Call, Repeat};
 use super::transport::{Reply, Transport};
-use super::{Order, OrderStatus, Polled};
+use super::{NewOrder, Order, OrderStatus, Polled};
 use crate::error::{Error, Kind, Result};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 #[derive(Deserialize)]
 struct Resource {
@@ -25,15 +27,23 @@ struct Resource {
 }
 
 impl Client {
-    pub(super) async fn place_order(&self, identifiers: &[String]) -> Result<Polled<Order>> {
+    pub(super) async fn place_order(&self, wanted: NewOrder<'_>) -> Result<Polled<Order>> {
+        let identifiers = wanted.identifiers;
         let action = format!("order a certificate for {} at {}", few(identifiers), self.directory_url);
-        let payload = json!({"identifiers": identifiers.iter().map(dns).collect::<Vec<_>>()}).to_string();
+        let mut directory = self.offering(wanted.profile, &action).await?;
+        let mut wanted =
+            NewOrder { replaces: wanted.replaces.filter(|_| directory.renewal_info.is_some()), ..wanted };
         let account = self.account_url_found().await?;
-        let mut directory = self.directory_held().await?;
         let reply = loop {
-            let (signer, url) = (Signer::Account(&account), directory.new_order.as_str());
+            let (signer, url, payload) =
+                (Signer::Account(&account), directory.new_order.as_str(), payload(&wanted));
             let call = Call { action: &action, signer, url, payload: &payload, repeat: Repeat::Never };
             let reply = self.post(&call).await?;
+            if wanted.replaces.is_some() && refuses_replacement(&reply) {
+                tracing::info!("{}", reply.success(&action).err().map(|e| e.to_string()).unwrap_or_default());
+                wanted.replaces = None;
+                continue;
+            }
             match if reply.is_not_acme() { self.newer_directory(&directory).await? } else { None } {
                 Some(newer) => directory = newer,
                 None => break reply,
@@ -45,6 +55,30 @@ impl Client {
         let order = order(&self.transport, &action, &reply, reply.location.clone().ok_or_else(missing)?)?;
         ordered(&action, &order.value, identifiers)?;
         Ok(order)
+    }
+
+    /// The directory of a CA that offers this profile; a copy from yesterday may lack a new one.
+    async fn offering(&self, profile: Option<&str>, action: &str) -> Result<Arc<Directory>> {
+        let directory = self.directory_held().await?;
+        let Some(profile) = profile else { return Ok(directory) };
+        if directory.meta.profiles.contains_key(profile) {
+            return Ok(directory);
+        }
+        let directory = self.newer_directory(&directory).await?.unwrap_or(directory);
+        if directory.meta.profiles.contains_key(profile) {
+            return Ok(directory);
+        }
+        let offered: Vec<_> = directory.meta.profiles.keys().map(|name| shortened(name, 50)).collect();
+        let (cause, hint) = match offered.as_slice() {
+            [] => {
+                ("this CA offers no profiles".to_owned(), "take `profile` out of the certificate".to_owned())
+            }
+            some => (
+                format!("this CA does not offer the profile `{}`", shortened(profile, 50)),
+                format!("it offers {}", some.join(", ")),
+            ),
+        };
+        Err(Error::new(Kind::Config, action, cause).remains("Nothing was ordered.").hint(hint))
     }
 
     pub(super) async fn read_order(&self, url: &str) -> Result<Option<Polled<Order>>> {
@@ -116,6 +150,33 @@ fn ordered(action: &str, order: &Order, identifiers: &[String]) -> Result<()> {
     let cause = format!("the CA made the order {} for other names: {}", order.url, few(&order.identifiers));
     Err(Error::new(Kind::Remote, action, cause)
         .hint("the order will expire by itself; report this to the CA"))
+}
+
+fn payload(wanted: &NewOrder<'_>) -> String {
+    let mut payload = json!({"identifiers": wanted.identifiers.iter().map(dns).collect::<Vec<_>>()});
+    if let Some(profile) = wanted.profile {
+        payload["profile"] = profile.into();
+    }
+    if let Some(certificate_id) = wanted.replaces {
+        payload["replaces"] = certificate_id.into();
+    }
+    payload.to_string()
+}
+
+/// RFC 9773 §5: `alreadyReplaced`, or what else a CA says that does not know the certificate, or not as this account's: the order
+/// is worth more than the hint. What would be refused without the hint, too, is not asked twice.
+fn refuses_replacement(reply: &Reply) -> bool {
+    const OTHERWISE: [&str; 7] = [
+        "rateLimited",
+        "userActionRequired",
+        "accountDoesNotExist",
+        "rejectedIdentifier",
+        "unsupportedIdentifier",
+        "invalidProfile",
+        "badNonce",
+    ];
+    reply.status.is_client_error()
+        && reply.problem().is_some_and(|problem| !OTHERWISE.iter().any(|word| problem.is(word)))
 }
 
 fn dns(name: &String) -> Value {

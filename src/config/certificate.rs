@@ -23,6 +23,7 @@ pub(super) fn certificate(
     let keys = keys(&spec.keys, &names, context, sink);
     let owners = tlsa(spec.tlsa.as_deref().unwrap_or_default(), context, sink);
     let endpoints = endpoints(spec.endpoints.as_ref(), &owners, sink);
+    let profile = optional(spec.profile.as_ref(), |at| checked(at, profile_name, sink));
     let before = spec.renew.as_ref().and_then(|renew| renew.before.as_ref());
     let renew = optional(before, |at| duration_in(at, &defaults::RENEW_RANGE, sink).map(Renew::Before));
     let basis = rotation::Basis {
@@ -46,12 +47,23 @@ pub(super) fn certificate(
         keys: keys?,
         tlsa: owners.into_iter().map(|(owner, _)| owner.name).collect(),
         endpoints: endpoints?,
+        profile: profile?,
         preferred_chain: spec.preferred_chain.as_ref().map(|at| at.value.clone()),
         renew: renew?.unwrap_or(Renew::Third),
         deploy: deploy?,
         rotate: rotate?,
         policy: policy?,
     })
+}
+
+/// What a CA may call a profile: no form is prescribed (draft-ietf-acme-profiles §3), so whatever fits on a line.
+fn profile_name(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a profile is one word of at most 64 ASCII characters".to_owned())
+    }
 }
 
 fn account_of(name: &At<String>, at: Option<&At<String>>, context: &Context<'_>, sink: &mut Sink) -> String {

@@ -115,9 +115,11 @@ mapping! {
         tlsa: Option<Vec<At<String>>>,
         /// What presents the certificate (`smtp://host:25`, `submission:`, `imap:`, `pop3:`, `sieve:`, `tls://host:465`), or `unchecked`; default: from `tlsa`.
         endpoints: Option<At<Endpoints>>,
+        /// Profile to order with, one that the CA offers (Let's Encrypt: `classic`, `tlsserver`, `shortlived`); default: the CA's.
+        profile: Option<At<String>>,
         /// Common name of the topmost issuer of the wanted chain.
         preferred_chain: Option<At<String>>,
-        /// When to renew; default: when a third of the lifetime is left.
+        /// When to renew; default: when the CA suggests it (RFC 9773), else when a third of the lifetime is left.
         renew: Option<Renew>,
         /// What to do after an installation.
         deploy: Option<At<Deploy>>,

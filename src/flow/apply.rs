@@ -7,7 +7,7 @@ use crate::flow::keys::{self, WantedKeys};
 use crate::flow::locate::Located;
 use crate::flow::working::Working;
 use crate::flow::world::World;
-use crate::flow::{deploy, issue, observe, publish, rotate, txt};
+use crate::flow::{deploy, issue, observe, publish, renewal_info, rotate, txt};
 use crate::model::desired::{Certificate, Dnssec, Endpoints, Keys};
 use crate::model::key::SpkiDigest;
 use crate::model::ledger;
@@ -192,6 +192,7 @@ async fn act(
         Step::CleanUp => clean_up(world, working).await?,
         Step::Issue(_, key) => issue::issue(world, working, *key, Use::Serve).await?,
         Step::Stage(key) => issue::issue(world, working, *key, Use::Keep).await?,
+        Step::AskRenewal => renewal_info::ask(world, working).await?,
         Step::Reload(generation) => deploy::deploy(world, working, *generation).await?,
         Step::ObservePins => {
             working.step(world, "asking every name server for TLSA");

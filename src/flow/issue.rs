@@ -237,6 +237,7 @@ async fn install(
         not_after: chain.not_after,
         serial: chain.serial.clone(),
         issuer: chain.issuer.clone(),
+        certificate_id: chain.certificate_id.clone(),
     };
     let until = minute(chain.not_after);
     if purpose == Use::Keep {

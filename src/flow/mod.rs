@@ -17,6 +17,7 @@ mod order;
 pub mod preview;
 mod propagation;
 mod publish;
+mod renewal_info;
 mod rotate;
 pub mod status;
 mod txt;

@@ -1,7 +1,7 @@
 //! One order at the CA: placed or resumed, watched until it is ready, finalized, its chain fetched. Its URL is on disk
 //! before anything is finalized.
 
-use crate::acme::{Ca, Order, OrderStatus, Polled};
+use crate::acme::{Ca, NewOrder, Order, OrderStatus, Polled};
 use crate::clock::minute;
 use crate::error::{Error, Kind, Result};
 use crate::flow::keys::Material;
@@ -37,7 +37,7 @@ pub(super) async fn order(
         return Ok(resumed);
     }
     working.step(world, "ordering");
-    let order = ca.new_order(&working.wanted.names).await?.value;
+    let order = ca.new_order(wanted(working, ca, key)).await?.value;
     working.document.order = Some(OrderInFlight {
         url: order.url.clone(),
         account: ca.describe(),
@@ -46,6 +46,20 @@ pub(super) async fn order(
         created: world.clock.now(),
     });
     Ok(order)
+}
+
+/// A certificate that the CA has told about is replaced by one for the same key; its order is then counted against none of Let's
+/// Encrypt's limits. One for another key is kept for a rotation, and replaces nothing yet.
+fn wanted<'a>(working: &'a Working<'_>, ca: &dyn Ca, key: SpkiDigest) -> NewOrder<'a> {
+    let document = &working.document;
+    let told = document.renewal_info.as_ref().filter(|info| info.directory == ca.describe());
+    let replaced =
+        document.installed.as_ref().filter(|i| i.spki == key).and_then(|i| i.certificate_id.as_deref());
+    NewOrder {
+        identifiers: &working.wanted.names,
+        profile: working.wanted.profile.as_deref(),
+        replaces: replaced.filter(|id| told.is_some_and(|info| info.certificate_id == *id)),
+    }
 }
 
 async fn resume(

@@ -77,6 +77,7 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
                 issued = true;
                 wanted.siblings.clear(); // nor do they say anything of those beside this one
             }
+            Step::AskRenewal => ledger::asked(&mut document),
             Step::Reload(_) => {
                 let lines = deploy::describe(certificate);
                 preview.changes.extend(lines.into_iter().map(|line| format!("~ {line}")));
@@ -245,5 +246,6 @@ fn taken_for_done(certificate: &Certificate, keys: &WantedKeys, now: Timestamp) 
         not_after: Timestamp::MAX,
         serial: String::new(),
         issuer: String::new(),
+        certificate_id: None,
     }
 }

@@ -7,8 +7,8 @@ use crate::model::desired::Certificate;
 use crate::model::document::{Document, PinRecord};
 use crate::model::outcome::{Facts, PinFacts};
 use crate::model::plan::{Observed, OwnerView, Wanted, plan, ripe_time, rotation_due};
-use crate::model::renewal;
 use crate::model::ripeness::ripe_at;
+use crate::model::{ledger, renewal};
 
 /// Reads the document; asks nobody.
 pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
@@ -22,7 +22,9 @@ pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
     let lost = keys::files_lost(world, certificate, &document).await?;
     let wanted = keys.as_ref().map(|keys| apply::wanted(world, certificate, keys, None));
     let next = wanted.as_ref().map(|wanted| {
-        plan(wanted, &document, live, &as_recorded(wanted, &document, lost), world.clock.now())
+        let mut asked = document.clone();
+        ledger::asked(&mut asked); // what comes after the question is what people want to know
+        plan(wanted, &asked, live, &as_recorded(wanted, &document, lost), world.clock.now())
     });
     let backup = wanted.as_ref().and_then(|wanted| Some((wanted, wanted.backup?)));
     Ok(Facts {
@@ -32,7 +34,8 @@ pub async fn facts(world: &World, certificate: &Certificate) -> Result<Facts> {
         backup_ripe: backup
             .filter(|(wanted, _)| !wanted.owners.is_empty())
             .and_then(|(wanted, backup)| ripe_time(wanted, &document, backup)),
-        renewal_due: document.installed.as_ref().map(|installed| renewal::due(installed, certificate.renew)),
+        renewal_due: (document.installed.as_ref())
+            .map(|installed| renewal::due(installed, certificate.renew, document.renewal_info.as_ref())),
         rotation_due: wanted.as_ref().and_then(|wanted| rotation_due(wanted, &document)),
         last_run: world.memory().runs.get(&certificate.name).cloned(),
         keys: keys.map(|k| (k.active, k.backup)),

@@ -4,8 +4,9 @@
 use super::csr::sort;
 use super::key::{KeyError, SpkiDigest};
 use super::{der, pem};
+use data_encoding::BASE64URL_NOPAD;
 use jiff::{SignedDuration, Timestamp};
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Error};
 
 /// Our choice: public chains have two to four certificates, and TLS clients stop near ten.
@@ -32,6 +33,8 @@ pub struct Chain {
     pub topmost_issuer: String,
     /// The leaf's serial number, lower-case hexadecimal.
     pub serial: String,
+    /// RFC 9773 §4.1: the issuer's key identifier and the serial number; `None`: the leaf has no such identifier.
+    pub certificate_id: Option<String>,
     /// subjectAltName entries of the leaf that are no dNSNames.
     foreign: Vec<String>,
     leaf_is_ca: bool,
@@ -60,6 +63,7 @@ impl Chain {
             issuer: leaf.issuer().to_string(),
             topmost_issuer: topmost(last),
             serial: hex::encode(leaf.raw_serial()),
+            certificate_id: certificate_id(leaf),
             leaf_is_ca: leaf.is_ca(),
             certs_der,
         })
@@ -140,6 +144,18 @@ impl Chain {
         }
         Ok(())
     }
+}
+
+/// RFC 9773 §4.1: keyIdentifier of the Authority Key Identifier, a dot, and the serial number's octets as DER has them (with the
+/// zero before a first bit that is set), both base64url.
+fn certificate_id(leaf: &X509Certificate<'_>) -> Option<String> {
+    let key_identifier =
+        leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(aki) => aki.key_identifier.as_ref(),
+            _ => None,
+        })?;
+    let encoded = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+    Some(format!("{}.{}", encoded(key_identifier.0), encoded(leaf.raw_serial())))
 }
 
 /// `place`: position of the issued certificate in the chain, counted from 1.

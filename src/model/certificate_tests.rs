@@ -3,7 +3,8 @@
 
 use super::*;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PublicKeyData, SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod, KeyPair, PublicKeyData,
+    SanType, SerialNumber,
 };
 
 const NAMES: [&str; 2] = ["mx1.example.org", "mx2.example.org"];
@@ -125,4 +126,26 @@ fn flipped_bits_never_panic() {
             assert!(altered.check(spki, &names, now()).is_err(), "octet {index}");
         }
     }
+}
+
+/// The example of RFC 9773 §4.1.
+#[test]
+fn a_certificate_is_called_in_renewal_information_as_the_rfc_has_it() {
+    let issuer = [
+        0x69, 0x88, 0x5b, 0x6b, 0x87, 0x46, 0x40, 0x41, 0xe1, 0xb3, 0x7b, 0x84, 0x7b, 0xa0, 0xae, 0x2c, 0xde,
+        0x01, 0xc8, 0xd4,
+    ];
+    let mut above = CertificateParams::default();
+    above.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    above.key_identifier_method = KeyIdMethod::PreSpecified(issuer.to_vec());
+    let authority = CertifiedIssuer::self_signed(above, KeyPair::generate().unwrap()).unwrap();
+    let mut leaf = params(&["a.example"]);
+    leaf.serial_number = Some(SerialNumber::from_slice(&[0x87, 0x65, 0x43, 0x21]));
+    leaf.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate().unwrap();
+    let pem = leaf.clone().signed_by(&key, &authority).unwrap().pem();
+    let id = Chain::parse(&pem).unwrap().certificate_id;
+    assert_eq!(id.as_deref(), Some("aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"));
+    leaf.use_authority_key_identifier_extension = false;
+    assert_eq!(Chain::parse(&leaf.signed_by(&key, &authority).unwrap().pem()).unwrap().certificate_id, None);
 }

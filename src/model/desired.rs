@@ -133,6 +133,8 @@ pub struct Certificate {
     pub tlsa: Vec<Name>,
     /// What must present the active key before it is pinned.
     pub endpoints: Endpoints,
+    /// Profile to order with (draft-ietf-acme-profiles); none: the CA's default.
+    pub profile: Option<String>,
     /// Common name of the topmost issuer of the wanted chain.
     pub preferred_chain: Option<String>,
     /// When to renew.

@@ -33,6 +33,9 @@ pub struct Document {
     /// TLSA records of ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<PinRecord>,
+    /// What the CA said of the installed certificate's renewal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal_info: Option<RenewalInfo>,
     /// Failed attempts since the last success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<Failures>,
@@ -128,6 +131,37 @@ pub struct Installed {
     pub serial: String,
     /// Issuer's distinguished name, readable.
     pub issuer: String,
+    /// What the CA calls it in renewal information (RFC 9773 §4.1); `None`: it names no issuer's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_id: Option<String>,
+}
+
+/// What the CA says of a certificate's renewal (RFC 9773 §4.2).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewalInfo {
+    /// The certificate that it is about.
+    pub certificate_id: String,
+    /// The CA that said it, by directory URL.
+    pub directory: String,
+    /// When it would like the certificate to be replaced; `None`: it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// A page that says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<String>,
+    /// The CA is not asked again before.
+    pub ask_again: Timestamp,
+}
+
+/// RFC 9773 §4.2, suggestedWindow; it may lie in the past (a certificate that was revoked).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// Its begin.
+    pub start: Timestamp,
+    /// Its end, after the begin.
+    pub end: Timestamp,
 }
 
 /// One TLSA 3 1 1 record of ours.
@@ -166,6 +200,7 @@ impl Default for Document {
             owed: Vec::new(),
             installed: None,
             pins: Vec::new(),
+            renewal_info: None,
             failures: None,
             reload_owed: None,
             spare: None,

@@ -2,7 +2,7 @@
 //! trust (a clock that stops, a pin to be removed) before the effect, what strengthens it after the observation.
 
 use crate::model::dane_others;
-use crate::model::document::{Document, Installed, KeyPair, PinRecord};
+use crate::model::document::{Document, Installed, KeyPair, PinRecord, RenewalInfo};
 use crate::model::key::SpkiDigest;
 use crate::model::plan::{Guard, OwnerView, Wanted};
 use crate::model::ripeness;
@@ -172,8 +172,30 @@ pub fn install(document: &mut Document, certificate: Installed, reload: bool, no
     }
     document.reload_owed = reload.then_some(certificate.generation);
     document.installed = Some(certificate);
+    document.renewal_info = None;
     document.order = None;
     document.failures = None;
+}
+
+/// The CA was asked when it would like the installed certificate to be replaced.
+pub fn note_renewal_info(document: &mut Document, info: RenewalInfo) {
+    document.renewal_info = Some(info);
+}
+
+/// Takes the CA for asked when nobody may ask it: what it said before stands.
+pub fn asked(document: &mut Document) {
+    let Some(certificate_id) = document.installed.as_ref().and_then(|i| i.certificate_id.clone()) else {
+        return;
+    };
+    let known = document.renewal_info.take().filter(|info| info.certificate_id == certificate_id);
+    let nothing = || RenewalInfo {
+        certificate_id,
+        directory: String::new(),
+        window: None,
+        explanation: None,
+        ask_again: Timestamp::MAX,
+    };
+    document.renewal_info = Some(RenewalInfo { ask_again: Timestamp::MAX, ..known.unwrap_or_else(nothing) });
 }
 
 /// A certificate for the key to come is there; nothing that is served changed.

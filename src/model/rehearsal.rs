@@ -26,6 +26,10 @@ pub struct Event {
 /// Sorts of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
+    /// What was there before the rehearsal: the key that is served.
+    Serves,
+    /// The same: keys whose pins stand in DNS.
+    Stands,
     /// The first certificate.
     Issued,
     /// Another certificate for the same key.
@@ -52,6 +56,8 @@ pub enum What {
     Aborted,
     /// A key is used up.
     Retired,
+    /// The CA revokes a certificate.
+    Revoked,
     /// Somebody else's doing: an administrator, a clock, the CA.
     Outside,
     /// What a run was to do would break mail now, so it was left to a later one.
@@ -64,6 +70,8 @@ impl What {
     /// One word, for people and JSON.
     pub fn word(self) -> &'static str {
         match self {
+            What::Serves => "serves",
+            What::Stands => "stands",
             What::Issued => "issued",
             What::Renewed => "renewed",
             What::Staged => "staged",
@@ -77,6 +85,7 @@ impl What {
             What::Rotated => "rotated",
             What::Aborted => "aborted",
             What::Retired => "retired",
+            What::Revoked => "revoked",
             What::Outside => "outside",
             What::PutOff => "put-off",
             What::Failed => "failed",
@@ -97,6 +106,19 @@ pub struct Refusal {
     pub trace: Vec<String>,
 }
 
+/// The most that one of the CA's limits counted at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    /// What is limited, for people.
+    pub what: &'static str,
+    /// The same in one word, for programs.
+    pub word: &'static str,
+    /// The most that there was.
+    pub most: u64,
+    /// The most that there may be.
+    pub limit: u64,
+}
+
 /// What was counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -114,10 +136,10 @@ pub struct Counts {
     pub orders: u64,
     /// Certificates.
     pub certificates: u64,
-    /// Certificates in the busiest seven days.
-    pub busiest_week: u64,
-    /// The same, for one set of names.
-    pub busiest_set: u64,
+    /// Orders by ISO 8601 week ("2026-W48").
+    pub weeks: BTreeMap<String, u64>,
+    /// What the CA's limits counted.
+    pub budgets: Vec<Budget>,
     /// Rotations that ended.
     pub rotations: u64,
     /// Changes of zones by month ("2026-11"): TLSA, and challenges.
@@ -145,6 +167,17 @@ pub struct Rehearsal {
     pub trace_digest: String,
     /// Every step with its time, where they were to be kept.
     pub steps: Vec<String>,
+}
+
+impl Rehearsal {
+    /// Changes of zones: all, those of a month on average, and those of the busiest month.
+    pub fn dns_changes(&self) -> (u64, f64, u64) {
+        let months = || self.counts.changes.values().map(|(pins, texts)| pins + texts);
+        let total: u64 = months().sum();
+        // A month has 730.5 h on average; less than one is no rate.
+        let length = (self.until.duration_since(self.from).as_hours() as f64 / 730.5).max(1.0);
+        (total, total as f64 / length, months().max().unwrap_or(0))
+    }
 }
 
 /// 1234567 as "1,234,567".

@@ -28,8 +28,12 @@ pub(super) enum Act {
     Foreign { owner: Name, add: bool },
     /// Lowers the TTL of a TLSA RRset.
     LowerTtl { owner: Name, ttl: u32 },
-    /// The CA has revoked a certificate: its files are deleted, so that the next run orders another.
+    /// The CA revokes a certificate; its renewal information says so.
     Revoked { certificate: String },
+    /// The CA finds a mistake of its own, and wants every certificate that is valid now to be replaced early.
+    Mistake,
+    /// The files of a certificate are deleted.
+    Deleted { certificate: String },
     /// The machine's clock is ahead of true time by so much from now on.
     Clock(Moment),
     /// Something begins that others do, and lasts until then; only told.
@@ -54,7 +58,8 @@ pub(super) fn yearly(desired: &Desired, (start, end): (Moment, Moment)) -> Vec<(
     acts
 }
 
-fn rotates_by_hand(certificate: &Certificate) -> bool {
+/// Whether its keys change when a person asks for it only.
+pub(super) fn rotates_by_hand(certificate: &Certificate) -> bool {
     let spare = !matches!(certificate.keys, Keys::Own { backup: None, .. });
     let looks = certificate.endpoints != Endpoints::Unchecked && !certificate.tlsa.is_empty();
     certificate.rotate == Rotate::Manual && spare && looks
@@ -92,9 +97,15 @@ pub(super) fn erratic(desired: &Desired, seed: u64, (start, end): (Moment, Momen
                 acts.push((dice.from(start, end), Act::LowerTtl { owner: owner.clone(), ttl }));
             }
         }
-        if dice.once_in(3) {
+        if dice.once_in(2) {
             acts.push((dice.from(start, end), Act::Revoked { certificate: name() }));
         }
+        if dice.once_in(3) {
+            acts.push((dice.from(start, end), Act::Deleted { certificate: name() }));
+        }
+    }
+    if dice.once_in(3) {
+        acts.push((dice.from(start, end), Act::Mistake));
     }
     // A clock that is ahead makes a pin ripe too early by that much: half the slack is for that. One that is behind does no
     // harm.
@@ -121,9 +132,17 @@ impl Universe {
                 let done = lock(&self.zones).set_ttl(owner, *ttl, now, &mut |_| faults.lag());
                 done.then(|| (String::new(), format!("the TTL at {owner} is lowered to {ttl} s")))
             }
-            Act::Revoked { certificate } => lock(&self.disk).delete_installed(certificate).then(|| {
-                (certificate.clone(), "revoked: its files are deleted for another to be ordered".into())
-            }),
+            Act::Revoked { certificate } => self.revoke(certificate),
+            Act::Mistake => {
+                let asked = lock(&self.authority).hurry(now);
+                (asked > 0).then(|| {
+                    (String::new(), format!("the CA asks for early renewal of {asked} certificates"))
+                })
+            }
+            Act::Deleted { certificate } => {
+                let deleted = lock(&self.disk).delete_installed(certificate);
+                deleted.then(|| (certificate.clone(), "somebody deletes its files".into()))
+            }
             Act::Clock(ahead) => {
                 self.time.set_ahead(*ahead);
                 let direction = if *ahead < 0 { "behind" } else { "ahead" };
@@ -133,6 +152,18 @@ impl Universe {
         if let Some((certificate, words)) = told {
             lock(&self.story).tell(now, &certificate, What::Outside, words);
         }
+    }
+
+    /// Tells it by itself: what is revoked is drawn where the certificate is.
+    fn revoke(&self, certificate: &str) -> Option<(String, String)> {
+        let installed = lock(&self.disk).document(certificate).installed?;
+        let now = self.time.moment();
+        if !lock(&self.authority).revoke(installed.certificate_id.as_deref()?, now) {
+            return None;
+        }
+        let words = format!("the CA revokes the certificate with serial number {}", installed.serial);
+        lock(&self.story).tell(now, certificate, What::Revoked, words);
+        None
     }
 
     /// A record that matches nobody: beside ours it does no harm.

@@ -4,16 +4,22 @@
 use super::time::{DAY, HOUR, Moment};
 use crate::acme::OrderStatus;
 use crate::model::csr::Csr;
+use crate::model::rehearsal::Budget;
 use hickory_proto::rr::Name;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// From a moment on (2027-02-10, 2028-02-16, 00:00 UTC), new certificates live so long, and a proof of control so long. Let's Encrypt, "Decreasing
 /// Certificate Lifetimes to 45 Days", 2025-12-02: the `classic` profile.
-const LIFETIMES: [(Moment, Moment, Moment); 3] = [
+const CLASSIC: [(Moment, Moment, Moment); 3] = [
     (Moment::MIN, 90 * DAY, 30 * DAY),
     (1_802_217_600_000, 64 * DAY, 10 * DAY),
     (1_834_272_000_000, 45 * DAY, 7 * HOUR),
 ];
+/// Let's Encrypt's other profiles: `tlsserver` since 2026-05-13, `shortlived` (160 h).
+const TLSSERVER: Moment = 45 * DAY;
+const SHORTLIVED: Moment = 160 * HOUR;
+/// How long the CA asks not to be asked again for renewal information (Let's Encrypt's Retry-After).
+pub(super) const ASK_AGAIN: Moment = 6 * HOUR;
 /// Certificates for one set of names in seven days.
 pub(super) const PER_SET: usize = 5;
 /// Certificates for one registered domain in seven days.
@@ -50,6 +56,9 @@ pub(super) enum State {
 
 pub(super) struct Order {
     pub(super) names: Vec<String>,
+    pub(super) profile: Profile,
+    /// It replaces a certificate in the time that the CA suggested: no limit counts it.
+    pub(super) exempt: bool,
     pub(super) created: Moment,
     /// Indexes into [`Authority::authorizations`].
     pub(super) authorizations: Vec<usize>,
@@ -66,18 +75,110 @@ pub(super) struct Authority {
     pub(super) authorizations: Vec<Authorization>,
     /// Until when control of an identifier is taken for proven, by identifier with `*.`.
     proven: BTreeMap<String, Moment>,
-    /// Certificates: when, for which names.
-    pub(super) issued: Vec<(Moment, Vec<String>)>,
+    /// Certificates that count for limits.
+    pub(super) issued: Vec<Issued>,
+    /// All certificates, by what renewal information calls them (RFC 9773 §4.1).
+    pub(super) certificates: BTreeMap<String, Certificate>,
     failures: Vec<(Moment, String)>,
 }
 
-/// How long a certificate lives that is issued now, and how long a proof of control.
-pub(super) fn lifetimes(now: Moment) -> (Moment, Moment) {
-    let current = LIFETIMES.iter().rev().find(|(since, ..)| *since <= now);
+/// A certificate in the books of the limits.
+#[derive(Clone)]
+pub(super) struct Issued {
+    pub(super) at: Moment,
+    pub(super) names: Vec<String>,
+    /// The same names had one before: only the limit for one set of names counts it.
+    pub(super) renewal: bool,
+}
+
+/// What the CA knows of a certificate that it signed.
+pub(super) struct Certificate {
+    pub(super) names: Vec<String>,
+    pub(super) from: Moment,
+    pub(super) until: Moment,
+    /// Since when the CA wants it replaced at once: it revokes it, or has a reason of its own.
+    pub(super) urgent: Option<Moment>,
+    pub(super) replaced: bool,
+}
+
+/// What an order may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Profile {
+    Classic,
+    TlsServer,
+    ShortLived,
+}
+
+impl Profile {
+    /// By its name at Let's Encrypt; `None`: it offers no such profile.
+    pub(super) fn named(name: Option<&str>) -> Option<Profile> {
+        match name {
+            None | Some("classic") => Some(Profile::Classic),
+            Some("tlsserver") => Some(Profile::TlsServer),
+            Some("shortlived") => Some(Profile::ShortLived),
+            Some(_) => None,
+        }
+    }
+
+    /// How long a certificate lives that is issued now.
+    pub(super) fn lifetime(self, now: Moment) -> Moment {
+        match self {
+            Profile::Classic => classic(now).0,
+            Profile::TlsServer => TLSSERVER,
+            Profile::ShortLived => SHORTLIVED,
+        }
+    }
+}
+
+/// How long a certificate of the profile `classic` lives that is issued now, and how long a proof of control counts.
+fn classic(now: Moment) -> (Moment, Moment) {
+    let current = CLASSIC.iter().rev().find(|(since, ..)| *since <= now);
     current.map_or((90 * DAY, 30 * DAY), |(_, lifetime, proof)| (*lifetime, *proof))
 }
 
+impl Certificate {
+    /// When it should be replaced: as Boulder computes it (core/objects.go, RenewalInfoSimple and RenewalInfoImmediate), around a third
+    /// of the lifetime before the end, half of it for less than ten days, one hundredth each way; in the past when it is urgent.
+    pub(super) fn window(&self) -> (Moment, Moment) {
+        if let Some(since) = self.urgent {
+            return (since - HOUR, since - HOUR / 2);
+        }
+        let lifetime = self.until + 1000 - self.from;
+        let left = if lifetime < 10 * DAY { lifetime / 2 } else { lifetime / 3 };
+        let (ideal, margin) = (self.until - left, lifetime / 100);
+        (ideal - margin, ideal + margin)
+    }
+}
+
 impl Authority {
+    /// The certificate that an order says it replaces; `Err`: the CA refuses that (RFC 9773 §5). `true`: it is the time for it, and
+    /// no limit counts the order.
+    pub(super) fn replaces(&self, id: &str, names: &[String], now: Moment) -> Result<bool, String> {
+        let known =
+            self.certificates.get(id).ok_or("the certificate to be replaced is not known (malformed)")?;
+        if known.replaced {
+            return Err("the certificate has been replaced already (alreadyReplaced)".into());
+        }
+        if !known.names.iter().any(|name| names.contains(name)) {
+            return Err("the certificate to be replaced is for other names (malformed)".into());
+        }
+        let (start, end) = known.window();
+        Ok(start <= now && now <= end)
+    }
+
+    /// Revokes a certificate; whether it was valid.
+    pub(super) fn revoke(&mut self, id: &str, now: Moment) -> bool {
+        let valid = self.certificates.get_mut(id).filter(|c| c.urgent.is_none() && now < c.until);
+        valid.map(|certificate| certificate.urgent = Some(now)).is_some()
+    }
+
+    /// Wants all that are valid and were not replaced to be replaced at once; how many.
+    pub(super) fn hurry(&mut self, now: Moment) -> usize {
+        let valid =
+            self.certificates.values_mut().filter(|c| c.urgent.is_none() && !c.replaced && now < c.until);
+        valid.map(|certificate| certificate.urgent = Some(now)).count()
+    }
+
     /// Why an order is refused now, and until when; the limits of Let's Encrypt (2026-08-05).
     pub(super) fn limit(
         &self,
@@ -86,8 +187,9 @@ impl Authority {
         zone: impl Fn(&str) -> Option<Name>,
         now: Moment,
     ) -> Option<(String, Moment)> {
-        let week = |at: &Moment| now - at < 7 * DAY;
-        let same = self.issued.iter().filter(|(at, of)| week(at) && of == names).map(|(at, _)| *at);
+        let recent = || self.issued.iter().filter(|i| now - i.at < 7 * DAY);
+        let same = recent().filter(|i| i.names == names).map(|i| i.at);
+        let renewal = self.renews(names);
         let over = |times: Vec<Moment>, most: usize, span: Moment| {
             (times.len() >= most).then(|| times[times.len() - most] + span)
         };
@@ -99,9 +201,11 @@ impl Authority {
                 until,
             ));
         }
-        for apex in apexes {
-            let in_zone = |of: &Vec<String>| of.iter().any(|name| zone(name).as_ref() == Some(apex));
-            let times = self.issued.iter().filter(|(at, of)| week(at) && in_zone(of)).map(|(at, _)| *at);
+        // Another certificate for names that had one is exempt from the limits of domain and account.
+        for apex in apexes.iter().filter(|_| !renewal) {
+            let in_zone =
+                |i: &&Issued| !i.renewal && i.names.iter().any(|name| zone(name).as_ref() == Some(apex));
+            let times = recent().filter(in_zone).map(|i| i.at);
             if let Some(until) = over(times.collect(), PER_DOMAIN, 7 * DAY) {
                 return Some((
                     format!(
@@ -114,7 +218,7 @@ impl Authority {
         let recent = self.orders.iter().rev().map(|order| order.created).take_while(|at| now - at < 3 * HOUR);
         let mut recent: Vec<Moment> = recent.collect();
         recent.reverse();
-        if let Some(until) = over(recent, PER_ACCOUNT, 3 * HOUR) {
+        if let Some(until) = over(recent, PER_ACCOUNT, 3 * HOUR).filter(|_| !renewal) {
             return Some((
                 format!("too many new orders ({PER_ACCOUNT}) from this account in the last 3h0m0s"),
                 until,
@@ -133,7 +237,12 @@ impl Authority {
     }
 
     /// Books an order; identifiers that were proven a while ago need no new proof.
-    pub(super) fn order(&mut self, names: &[String], now: Moment) -> usize {
+    pub(super) fn order(
+        &mut self,
+        names: &[String],
+        (profile, exempt): (Profile, bool),
+        now: Moment,
+    ) -> usize {
         let number = self.orders.len();
         let mut authorizations = Vec::new();
         for name in names {
@@ -146,9 +255,15 @@ impl Authority {
             self.authorizations.push(Authorization { identifier, wildcard, token, state });
             authorizations.push(place);
         }
-        let order =
-            Order { names: names.to_vec(), created: now, authorizations, finalized: None, certificate: None };
-        self.orders.push(order);
+        self.orders.push(Order {
+            names: names.to_vec(),
+            profile,
+            exempt,
+            created: now,
+            authorizations,
+            finalized: None,
+            certificate: None,
+        });
         number
     }
 
@@ -180,7 +295,7 @@ impl Authority {
                 format!("{}{}", if authorization.wildcard { "*." } else { "" }, authorization.identifier);
             authorization.state = match sees(&authorization.identifier, &authorization.token, at) {
                 Ok(()) => {
-                    self.proven.insert(name, at + lifetimes(at).1);
+                    self.proven.insert(name, at + classic(at).1);
                     State::Valid
                 }
                 Err(why) => {
@@ -191,15 +306,59 @@ impl Authority {
         }
     }
 
-    /// The most certificates in any seven days: of all, and for one set of names.
-    pub(super) fn busiest_week(&self) -> (usize, usize) {
-        let (mut all, mut same) = (0, 0);
-        for (index, (from, names)) in self.issued.iter().enumerate() {
-            let week = || self.issued[index..].iter().take_while(|(at, _)| at - from < 7 * DAY);
-            all = all.max(week().count());
-            same = same.max(week().filter(|(_, others)| others == names).count());
+    /// Whether the same names had a certificate before.
+    pub(super) fn renews(&self, names: &[String]) -> bool {
+        self.certificates.values().any(|certificate| certificate.names == names)
+    }
+
+    /// The most that each limit counted at one time; `zone` is what stands for a registered domain.
+    pub(super) fn budgets(&self, zone: impl Fn(&str) -> Option<Name>) -> Vec<Budget> {
+        let [domain, set, orders, failures] = self.busiest(zone);
+        let budget = |what, word, most: usize, limit: usize| Budget {
+            what,
+            word,
+            most: most as u64,
+            limit: limit as u64,
+        };
+        vec![
+            budget("new certificates for one domain in 7 days", "domain", domain, PER_DOMAIN),
+            budget("certificates for the same names in 7 days", "set", set, PER_SET),
+            budget("orders in 3 h", "orders", orders, PER_ACCOUNT),
+            budget("failed validations of a name in 1 h", "failures", failures, FAILURES),
+        ]
+    }
+
+    fn busiest(&self, zone: impl Fn(&str) -> Option<Name>) -> [usize; 4] {
+        let most_in = |times: &[Moment], span: Moment| {
+            let within = |(index, from): (usize, &Moment)| {
+                times[index..].iter().take_while(|at| *at - from < span).count()
+            };
+            times.iter().enumerate().map(within).max().unwrap_or(0)
+        };
+        let mut domains: BTreeMap<Name, Vec<Moment>> = BTreeMap::new();
+        let mut sets: BTreeMap<&[String], Vec<Moment>> = BTreeMap::new();
+        for issued in &self.issued {
+            sets.entry(&issued.names).or_default().push(issued.at);
+            let zones: BTreeSet<Name> = issued.names.iter().filter_map(|name| zone(name)).collect();
+            for apex in zones.into_iter().filter(|_| !issued.renewal) {
+                domains.entry(apex).or_default().push(issued.at);
+            }
         }
-        (all, same)
+        let mut failures: BTreeMap<&str, Vec<Moment>> = BTreeMap::new();
+        for (at, name) in &self.failures {
+            failures.entry(name).or_default().push(*at);
+        }
+        let orders: Vec<Moment> =
+            self.orders.iter().filter(|o| !o.exempt).map(|order| order.created).collect();
+        let most = |all: Vec<&Vec<Moment>>, span| {
+            all.into_iter().map(|times| most_in(times, span)).max().unwrap_or(0)
+        };
+        [
+            most(domains.values().collect(), 7 * DAY),
+            most(sets.values().collect(), 7 * DAY),
+            most_in(&orders, 3 * HOUR),
+            most(failures.values().collect(), HOUR),
+        ]
     }
 }
 
@@ -211,8 +370,20 @@ mod tests {
         format!("{date}T00:00:00Z").parse::<jiff::Timestamp>().unwrap().as_millisecond()
     }
 
+    fn names() -> Vec<String> {
+        vec!["mx.example.org".to_owned()]
+    }
+
+    fn issued(at: Moment, names: &[String], renewal: bool) -> Issued {
+        Issued { at, names: names.to_vec(), renewal }
+    }
+
+    fn signed(from: Moment, until: Moment) -> Certificate {
+        Certificate { names: names(), from, until, urgent: None, replaced: false }
+    }
+
     #[test]
-    fn lifetimes_shrink_at_the_announced_dates() {
+    fn lifetimes_shrink_at_the_announced_dates_and_other_profiles_have_their_own() {
         for (date, days) in [
             ("2026-11-23", 90),
             ("2027-02-09", 90),
@@ -221,34 +392,93 @@ mod tests {
             ("2028-02-16", 45),
             ("2035-01-01", 45),
         ] {
-            assert_eq!(lifetimes(at(date)).0, days * DAY, "{date}");
+            assert_eq!(Profile::Classic.lifetime(at(date)), days * DAY, "{date}");
+            assert_eq!(Profile::TlsServer.lifetime(at(date)), 45 * DAY);
+            assert_eq!(Profile::ShortLived.lifetime(at(date)), 160 * HOUR);
         }
+        assert_eq!(Profile::named(None), Some(Profile::Classic));
+        assert_eq!(Profile::named(Some("tlsclient")), None);
+    }
+
+    #[test]
+    fn windows_are_two_hundredths_wide_around_a_third_or_half_before_the_end() {
+        let long = signed(0, 90 * DAY - 1000);
+        assert_eq!(long.window(), (60 * DAY - 1000 - 9 * DAY / 10, 60 * DAY - 1000 + 9 * DAY / 10));
+        let short = signed(0, 160 * HOUR - 1000);
+        assert_eq!(short.window(), (80 * HOUR - 1000 - 96 * 60_000, 80 * HOUR - 1000 + 96 * 60_000));
+        let revoked = Certificate { urgent: Some(DAY), ..signed(0, 90 * DAY) };
+        assert_eq!(revoked.window(), (23 * HOUR, 23 * HOUR + 30 * 60_000));
+    }
+
+    #[test]
+    fn a_replacement_in_its_time_counts_for_no_limit_and_is_taken_once() {
+        let mut authority = Authority::default();
+        authority.certificates.insert("a.1".into(), signed(0, 90 * DAY - 1000));
+        assert_eq!(authority.replaces("a.1", &names(), 60 * DAY), Ok(true));
+        assert_eq!(authority.replaces("a.1", &names(), 50 * DAY), Ok(false));
+        assert!(authority.replaces("a.2", &names(), 60 * DAY).is_err());
+        assert!(authority.replaces("a.1", &["www.example.org".into()], 60 * DAY).is_err());
+        authority.certificates.get_mut("a.1").unwrap().replaced = true;
+        assert!(authority.replaces("a.1", &names(), 60 * DAY).unwrap_err().contains("alreadyReplaced"));
     }
 
     #[test]
     fn the_sixth_certificate_for_the_same_names_waits_for_the_first_to_be_a_week_old() {
-        let names = vec!["mx.example.org".to_owned()];
-        let issued = (0..5).map(|hour| (hour * HOUR, names.clone())).collect();
-        let mut authority = Authority { issued, ..Authority::default() };
-        let limit = |now| authority.limit(&names, &[], |_| None, now);
+        let all = (0..5).map(|hour| issued(hour * HOUR, &names(), hour > 0)).collect();
+        let mut authority = Authority { issued: all, ..Authority::default() };
+        let limit = |now| authority.limit(&names(), &[], |_| None, now);
         assert_eq!(limit(6 * HOUR).map(|(_, until)| until), Some(7 * DAY));
         assert_eq!(limit(7 * DAY), None);
-        authority.issued.push((6 * HOUR, vec!["other.example.org".to_owned()]));
-        assert_eq!(authority.busiest_week(), (6, 5));
+        authority.issued.push(issued(6 * HOUR, &["other.example.org".to_owned()], false));
+        let zone = |_: &str| Name::from_ascii("example.org.").ok();
+        assert_eq!(authority.busiest(zone), [2, 5, 0, 0]);
+        let zone = |name: &str| Name::from_ascii(name).ok();
+        assert_eq!(authority.busiest(zone)[0], 1, "one in each of two domains");
+    }
+
+    #[test]
+    fn the_fifty_first_new_set_of_a_domain_is_limited_and_a_renewal_is_not() {
+        let of = |n: i64| vec![format!("n{n}.example.org")];
+        let all = (0..50).map(|n| issued(n, &of(n), false)).collect();
+        let mut authority = Authority { issued: all, ..Authority::default() };
+        authority.certificates.insert("a.1".into(), Certificate { names: of(1), ..signed(0, DAY) });
+        let apex = Name::from_ascii("example.org.").unwrap();
+        let limit = |names: &[String]| authority.limit(names, &[apex.clone()], |_| Some(apex.clone()), HOUR);
+        assert_eq!(limit(&of(50)).map(|(_, until)| until), Some(7 * DAY));
+        assert_eq!(limit(&of(1)), None);
+    }
+
+    #[test]
+    fn orders_and_failed_validations_have_limits_of_their_own() {
+        let mut authority = Authority::default();
+        for n in 0..300 {
+            authority.order(&[format!("n{n}.example.org")], (Profile::Classic, false), n);
+        }
+        assert_eq!(authority.limit(&names(), &[], |_| None, HOUR).map(|(_, until)| until), Some(3 * HOUR));
+        assert_eq!(authority.limit(&names(), &[], |_| None, 3 * HOUR), None);
+        let mut authority = Authority::default();
+        for n in 0..5 {
+            let order = authority.order(&names(), (Profile::Classic, false), n);
+            authority.authorizations[order].state = State::Answered(n);
+            authority.validate(n, |_, _, _| Err("no TXT record found (unauthorized)".into()));
+            assert_eq!(authority.status(order, n), Some(OrderStatus::Invalid));
+        }
+        assert_eq!(authority.limit(&names(), &[], |_| None, 10).map(|(_, until)| until), Some(HOUR));
+        assert_eq!(authority.busiest(|_| None), [0, 0, 5, 5]);
     }
 
     #[test]
     fn a_proof_is_taken_for_ten_days_and_no_longer() {
-        let names = vec!["mx.example.org".to_owned()];
         let (mut authority, begin) = (Authority::default(), at("2027-03-01"));
-        let first = authority.order(&names, begin);
+        let order = |authority: &mut Authority, at| authority.order(&names(), (Profile::Classic, false), at);
+        let first = order(&mut authority, begin);
         assert_eq!(authority.status(first, begin), Some(OrderStatus::Pending));
         authority.authorizations[0].state = State::Answered(begin);
         authority.validate(begin, |_, _, _| Ok(()));
         assert_eq!(authority.status(first, begin), Some(OrderStatus::Ready));
-        let soon = authority.order(&names, begin + 9 * DAY);
+        let soon = order(&mut authority, begin + 9 * DAY);
         assert_eq!(authority.status(soon, begin + 9 * DAY), Some(OrderStatus::Ready));
-        let late = authority.order(&names, begin + 10 * DAY);
+        let late = order(&mut authority, begin + 10 * DAY);
         assert_eq!(authority.status(late, begin + 10 * DAY), Some(OrderStatus::Pending));
     }
 }

@@ -1,15 +1,17 @@
 //! The CA as flow sees it: RFC 8555's resources, answered at once, late, or never.
 
-use super::authority::{self, State};
+use super::authority::{self, Certificate, Issued, Profile, State};
 use super::faults::{Fate, Peer};
 use super::time::{Moment, timestamp};
 use super::universe::{Universe, lock};
-use crate::acme::{Authorization, AuthorizationStatus, Ca, Challenge, Order, OrderStatus, Polled};
+use crate::acme::{
+    Authorization, AuthorizationStatus, Ca, Challenge, NewOrder, Order, OrderStatus, Polled, SuggestedWindow,
+};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::model::csr::Csr;
 use async_trait::async_trait;
-use data_encoding::{BASE64, BASE64URL_NOPAD};
+use data_encoding::BASE64URL_NOPAD;
 use hickory_proto::rr::{Name, RData, RecordType};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -41,6 +43,15 @@ impl Account {
                 e.retry_after = Some(Duration::from_secs(3600));
                 return Err(e.hint("the CA limits how often this may be asked: wait before the next try"));
             }
+            Fate::Broken => {
+                self.universe.clock().sleep(ROUND).await;
+                let e = Error::new(
+                    Kind::Remote,
+                    action,
+                    "“The service is down for maintenance” (serverInternal)",
+                );
+                return Err(e.hint("the CA has trouble of its own: try again later"));
+            }
             Fate::Fine | Fate::AnswerLost => {}
         }
         self.universe.clock().sleep(ROUND).await;
@@ -71,6 +82,11 @@ impl Account {
             let owner =
                 Name::from_ascii(format!("_acme-challenge.{identifier}.")).map_err(|e| e.to_string())?;
             let zones = lock(&self.universe.zones);
+            if lock(&self.universe.faults).misjudges() {
+                return Err(format!(
+                    "{identifier}: “DNS problem: SERVFAIL looking up TXT for {owner}” (dns)"
+                ));
+            }
             let owner = zones.expanded(&owner, at);
             let apex = zones.zone_of(&owner).ok_or("no zone holds the challenge")?;
             let wanted = self.dns01_value(token);
@@ -115,7 +131,7 @@ impl Account {
     /// Signs, and books.
     fn sign(&self, number: usize, csr: Csr) -> Result<()> {
         let now = self.now();
-        let names = {
+        let (names, profile, exempt) = {
             let mut authority = lock(&self.universe.authority);
             let Some(order) = authority.orders.get_mut(number).filter(|order| order.finalized.is_none())
             else {
@@ -129,29 +145,28 @@ impl Account {
                 ));
             }
             order.finalized = Some((now, csr.clone()));
-            order.names.clone()
+            (order.names.clone(), order.profile, order.exempt)
         };
         let from = now - authority::BACKDATED;
-        let until = from + authority::lifetimes(now).0 - 1000;
+        let until = from + profile.lifetime(now) - 1000;
         // Unlike any of another rehearsal.
         let begin = u64::try_from(self.universe.start / 1000).unwrap_or_default();
         let serial = (begin << 24) + number as u64 + 1;
         let signed = self.universe.signer.sign(&csr, &names, serial, (from, until))?;
-        let pem = signed.certs.iter().map(|der| pem(der)).collect();
+        let pem = signed.pem();
         lock(&self.universe.keys).seen(signed.spki);
         let mut authority = lock(&self.universe.authority);
-        authority.issued.push((now, names));
+        if !exempt {
+            let renewal = authority.renews(&names);
+            authority.issued.push(Issued { at: now, names: names.clone(), renewal });
+        }
+        let certificate = Certificate { names, from, until, urgent: None, replaced: false };
+        authority.certificates.insert(signed.id, certificate);
         if let Some(order) = authority.orders.get_mut(number) {
             order.certificate = Some(pem);
         }
         Ok(())
     }
-}
-
-fn pem(der: &[u8]) -> String {
-    let text = BASE64.encode(der);
-    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 #[async_trait]
@@ -164,7 +179,8 @@ impl Ca for Account {
         Ok(())
     }
 
-    async fn new_order(&self, identifiers: &[String]) -> Result<Polled<Order>> {
+    async fn new_order(&self, wanted: NewOrder<'_>) -> Result<Polled<Order>> {
+        let identifiers = wanted.identifiers;
         let action = format!("order a certificate for {}", identifiers.join(", "));
         let number = self
             .request(&action, || {
@@ -177,13 +193,30 @@ impl Ca for Account {
                 };
                 let apexes: Vec<Name> = identifiers.iter().filter_map(|name| apex(name)).collect();
                 let mut authority = lock(&self.universe.authority);
-                if let Some((why, until)) = authority.limit(identifiers, &apexes, apex, now) {
+                let refused = |why: String| Error::new(Kind::Remote, action.clone(), format!("“{why}”"));
+                let profile = Profile::named(wanted.profile)
+                    .ok_or_else(|| refused("the profile is not offered (invalidProfile)".into()))?;
+                // As the real client does: an order that is refused because of what it replaces is placed without.
+                let replaced = wanted.replaces.map(|id| (id, authority.replaces(id, identifiers, now)));
+                let exempt = replaced.as_ref().is_some_and(|(_, taken)| *taken == Ok(true));
+                if let Some((_, Err(why))) = &replaced {
+                    self.universe.trace(&format!("  the CA: {why}"));
+                }
+                if let Some((why, until)) =
+                    authority.limit(identifiers, &apexes, apex, now).filter(|_| !exempt)
+                {
                     let words = format!("“{why}, retry after {}” (rateLimited)", timestamp(until));
                     let mut e = Error::new(Kind::Remote, action.clone(), words);
                     e.retry_after = u64::try_from(until - now).ok().map(Duration::from_millis);
                     return Err(e);
                 }
-                Ok(authority.order(identifiers, now))
+                let number = authority.order(identifiers, (profile, exempt), now);
+                if let Some((id, Ok(_))) = replaced
+                    && let Some(certificate) = authority.certificates.get_mut(id)
+                {
+                    certificate.replaced = true;
+                }
+                Ok(number)
             })
             .await?;
         self.show(number).map_or_else(|| Self::gone(&action), Ok)
@@ -261,6 +294,21 @@ impl Ca for Account {
             order
                 .and_then(|order| order.certificate.clone())
                 .map_or_else(|| Self::gone("fetch the certificate"), Ok)
+        })
+        .await
+    }
+
+    async fn renewal_info(&self, certificate_id: &str) -> Result<Option<Polled<SuggestedWindow>>> {
+        self.request("ask when to renew", || {
+            let authority = lock(&self.universe.authority);
+            let Some(known) = authority.certificates.get(certificate_id) else {
+                return Self::gone("ask when to renew");
+            };
+            let ((start, end), urgent) = (known.window(), known.urgent.is_some());
+            let explanation = urgent.then(|| format!("{}/incident", self.directory));
+            let value = SuggestedWindow { start: timestamp(start), end: timestamp(end), explanation };
+            let retry_after = u64::try_from(authority::ASK_AGAIN).ok().map(Duration::from_millis);
+            Ok(Some(Polled { value, retry_after }))
         })
         .await
     }

@@ -28,6 +28,8 @@ pub(super) enum Fate {
     AnswerLost,
     /// The CA wants to be left alone.
     Limited,
+    /// The CA fails by itself: nothing of it is done.
+    Broken,
 }
 
 /// A run is killed at its n-th effect.
@@ -53,6 +55,7 @@ pub(super) struct Faults {
     requests: Dice,
     kills: Dice,
     lags: Dice,
+    validations: Dice,
     troubles: Vec<Trouble>,
     /// One question in so many is lost.
     loses: u64,
@@ -96,6 +99,7 @@ impl Faults {
             requests: Dice::new(seed, "requests"),
             kills: Dice::new(seed, "kills"),
             lags: Dice::new(seed, "lags"),
+            validations: Dice::new(seed, "validations"),
             troubles,
             loses,
             effects: 0,
@@ -142,14 +146,21 @@ impl Faults {
         let troubled = self.troubled(peer, now);
         let drawn = self.requests.from(0, 199);
         Some(match (peer, troubled, drawn) {
-            (Peer::Ca, true, 0..100) => Fate::Limited,
+            (Peer::Ca, true, 0..70) => Fate::Limited,
+            (Peer::Ca, true, 70..120) => Fate::Broken,
             (_, true, _) => Fate::Lost,
             (Peer::Disk | Peer::Reload, ..) => Fate::Fine,
             (_, _, 0..2) => Fate::Lost,
             (_, _, 2..4) => Fate::AnswerLost,
             (Peer::Ca, _, 4) => Fate::Limited,
+            (Peer::Ca, _, 5) => Fate::Broken,
             _ => Fate::Fine,
         })
+    }
+
+    /// The CA looked at a challenge, and saw trouble between itself and the name servers.
+    pub(super) fn misjudges(&mut self) -> bool {
+        self.on && self.validations.once_in(40)
     }
 
     /// An effect has happened: whether the run goes on.

@@ -79,11 +79,11 @@ fn add(group: &mut Group, event: &Event) {
 fn change(lane: &mut Lane, what: What, first: bool, at: Timestamp) {
     let pins = [SpanKind::Pinned, SpanKind::Ripe, SpanKind::Lost];
     match (what, first) {
-        (What::Issued | What::Switched, true) => {
+        (What::Serves | What::Issued | What::Switched, true) => {
             open(lane, SpanKind::Served, at);
             lane.role = Role::Active;
         }
-        (What::Pinned | What::Everywhere, _) => {
+        (What::Stands | What::Pinned | What::Everywhere, _) => {
             close(lane, &[SpanKind::Lost], at);
             if !is_open(lane, SpanKind::Ripe) {
                 open(lane, SpanKind::Pinned, at);
@@ -149,6 +149,8 @@ fn watch(group: &mut Group, at: Timestamp, holds: &str) {
 
 fn kind(what: What) -> MomentKind {
     match what {
+        What::Serves => MomentKind::Deployed,
+        What::Stands => MomentKind::Published,
         What::Issued => MomentKind::Issued,
         What::Renewed => MomentKind::Renewed,
         What::Staged => MomentKind::Staged,
@@ -162,6 +164,7 @@ fn kind(what: What) -> MomentKind {
         What::Rotated => MomentKind::Rotated,
         What::Aborted => MomentKind::Aborted,
         What::Retired => MomentKind::Withdrawn,
+        What::Revoked => MomentKind::Revoked,
         What::Outside => MomentKind::Outside,
         What::PutOff => MomentKind::PutOff,
         What::Failed => MomentKind::Failed,
@@ -173,7 +176,7 @@ fn verdict(rehearsal: &Rehearsal) -> Vec<Verdict> {
     let line = |what: &str, value: String, judgement| Verdict { what: what.to_owned(), value, judgement };
     let refused = if rehearsal.refusal.is_none() { Judgement::Good } else { Judgement::Bad };
     let plain = Judgement::Plain;
-    vec![
+    let mut lines = vec![
         line("deliveries", thousands(counts.deliveries), plain),
         line("deliveries refused", u64::from(rehearsal.refusal.is_some()).to_string(), refused),
         line(
@@ -188,13 +191,13 @@ fn verdict(rehearsal: &Rehearsal) -> Vec<Verdict> {
             plain,
         ),
         line("rotations", counts.rotations.to_string(), plain),
-        line(
-            "certificates",
-            format!(
-                "{}, {} in the busiest week, {} of them for the same names",
-                counts.certificates, counts.busiest_week, counts.busiest_set
-            ),
-            plain,
-        ),
-    ]
+        line("certificates", format!("{}, by {} orders", counts.certificates, counts.orders), plain),
+    ];
+    lines.extend(counts.budgets.iter().map(|budget| {
+        let judgement = if budget.most < budget.limit { Judgement::Good } else { Judgement::Bad };
+        line(budget.what, format!("at most {}, the CA allows {}", budget.most, budget.limit), judgement)
+    }));
+    let (total, average, most) = rehearsal.dns_changes();
+    lines.push(line("DNS changes", format!("{total}, {average:.1} a month, at most {most} in one"), plain));
+    lines
 }

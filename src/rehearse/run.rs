@@ -19,14 +19,16 @@ use crate::error::{Error, Kind, Result};
 use crate::flow::World;
 use crate::flow::apply::{self, Options as ApplyOptions};
 use crate::model::csr::Csr;
-use crate::model::desired::{Certificate, Desired, KeyAlgorithm};
+use crate::model::desired::{Certificate, Desired, Dnssec, KeyAlgorithm};
 use crate::model::key::SpkiDigest;
 use crate::model::outcome::{Outcome, Report};
 use crate::model::plan::Wish;
 use crate::model::private_key::PrivateKey;
 use crate::model::rehearsal::{Counts, Event, Refusal, Rehearsal, What};
+use crate::model::renewal;
 use crate::model::ripeness::ripe_everywhere;
 use crate::store::Store;
+use hickory_proto::rr::Name;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -134,7 +136,7 @@ impl Run {
             senders,
             options: options.clone(),
             span: (start, end),
-            notes: notes(&files, late, options),
+            notes: notes(&desired, &files, late, options),
             events: Vec::new(),
             counts: Counts::default(),
             refused: None,
@@ -258,7 +260,12 @@ impl Run {
         self.counts.runs += 1;
         let succeeded = match ended {
             Ended::Done(reports) => {
-                let due = reports.iter().map(due).min().flatten().map(|due| due.as_millisecond());
+                let due = reports
+                    .iter()
+                    .map(due)
+                    .min()
+                    .flatten()
+                    .map(|due| due.min(self.asked_first()).as_millisecond());
                 let nothing = only.is_none() && lock(&universe.faults).effects() == 0;
                 self.quiet = due.filter(|_| nothing).map(|due| (begun, due));
                 self.reported(&reports)
@@ -283,6 +290,16 @@ impl Run {
         self.deliver();
         self.collect();
         Ok(succeeded)
+    }
+
+    /// When the CA is first asked about some certificate. It says the same each time, unless something happens, so later questions
+    /// do not make a run worth while.
+    fn asked_first(&self) -> Timestamp {
+        let desired = lock(&self.universe.desired).clone();
+        let disk = lock(&self.universe.disk);
+        let documents = desired.certificates.keys().map(|name| disk.document(name));
+        let unasked = documents.filter(|document| document.renewal_info.is_none());
+        unasked.filter_map(|document| renewal::asked_from(&document)).min().unwrap_or(Timestamp::MAX)
     }
 
     fn reported(&mut self, reports: &[Report]) -> bool {
@@ -312,7 +329,8 @@ impl Run {
 
     /// Keys whose pins have become ripe.
     fn ripened(&mut self) {
-        let now = timestamp(self.universe.time.moment());
+        let moment = self.universe.time.moment();
+        let now = timestamp(moment);
         let desired = lock(&self.universe.desired).clone();
         for certificate in desired.certificates.values().filter(|c| !c.tlsa.is_empty()) {
             let document = lock(&self.universe.disk).document(&certificate.name);
@@ -330,7 +348,9 @@ impl Run {
                 let it = if letters.len() > 1 { "them" } else { "it" };
                 let words = format!("{}: every cache without {it} has expired", letters.join(", "));
                 let what = (What::Ripe, letters);
-                lock(&self.universe.story).tell_of(ripe.as_millisecond(), &certificate.name, what, words);
+                // What was ripe before the rehearsal is ripe from its first moment on.
+                let at = ripe.as_millisecond().max(self.span.0);
+                lock(&self.universe.story).tell_late((at, moment), &certificate.name, what, words);
             }
         }
     }
@@ -356,16 +376,27 @@ impl Run {
     pub(super) fn finish(mut self) -> Rehearsal {
         self.collect();
         self.events.sort_by_key(|event| event.at);
+        // A run goes on for a while until it is seen that mail was refused in it: that is no part of the story.
+        let end = self.refused.as_ref().map_or(Moment::MAX, |refused| refused.at);
+        self.events.retain(|event| event.at.as_millisecond() <= end);
         let rotations = self.events.iter().filter(|event| event.what == What::Rotated).count();
         let story = lock(&self.universe.story);
         let authority = lock(&self.universe.authority);
-        self.counts.deliveries = self.senders.attempted;
-        self.counts.orders = authority.orders.len() as u64;
-        self.counts.certificates = authority.issued.len() as u64;
-        let (week, set) = authority.busiest_week();
-        (self.counts.busiest_week, self.counts.busiest_set) = (week as u64, set as u64);
+        self.counts.deliveries = self.senders.attempted + u64::from(self.refused.is_some());
+        self.counts.orders = authority.orders.iter().filter(|order| order.created <= end).count() as u64;
+        let signed = authority.orders.iter().filter_map(|order| order.finalized.as_ref());
+        self.counts.certificates = signed.filter(|(at, _)| *at <= end).count() as u64;
+        let zones = lock(&self.universe.zones);
+        self.counts.budgets = authority.budgets(|name| {
+            let name = Name::from_ascii(format!("{}.", name.trim_start_matches("*."))).ok()?;
+            zones.zone_of(&name)
+        });
+        for order in authority.orders.iter().filter(|order| order.created <= end) {
+            let week = timestamp(order.created).strftime("%G-W%V").to_string();
+            *self.counts.weeks.entry(week).or_default() += 1;
+        }
         self.counts.rotations = rotations as u64;
-        self.counts.changes = story.changes.clone();
+        self.counts.changes = story.changes(end);
         let refusal = self.refused.map(|refused| Refusal {
             at: timestamp(refused.at),
             certificate: refused.certificate,
@@ -374,7 +405,7 @@ impl Run {
         });
         Rehearsal {
             from: self.options.from,
-            until: timestamp(self.universe.time.moment().min(self.span.1)),
+            until: timestamp(self.universe.time.moment().min(self.span.1).min(end)),
             seed: self.options.seed,
             notes: self.notes,
             events: self.events,
@@ -387,12 +418,29 @@ impl Run {
 }
 
 /// What the world makes up, for people.
-fn notes(files: &Files, (every, _): (Moment, Moment), options: &Options) -> Vec<String> {
+fn notes(desired: &Desired, files: &Files, (every, _): (Moment, Moment), options: &Options) -> Vec<String> {
     let apply = options.every / 3600;
     let late =
         if every % HOUR == 0 { format!("{} h", every / HOUR) } else { format!("{} min", every / MINUTE) };
+    let by_hand = desired.certificates.values().any(administrator::rotates_by_hand);
+    let people = match options.seed {
+        Some(_) => "; rotations and aborts asked for at any time".to_owned(),
+        None if by_hand => "; rotations that are left to you once a year".to_owned(),
+        None => String::new(),
+    };
+    let runs = match options.seed {
+        Some(_) => format!("`danesmith apply` every {apply} h at most, and less often now and then"),
+        None => format!("`danesmith apply` every {apply} h"),
+    };
+    let unsigned = desired.zones.values().filter(|zone| zone.dnssec == Dnssec::UnsignedOk);
+    let unsigned: Vec<_> =
+        unsigned.map(|zone| zone.apex.to_ascii().trim_end_matches('.').to_owned()).collect();
+    let signed = match unsigned.as_slice() {
+        [] => "every zone signed".to_owned(),
+        some => format!("every zone signed but {} (there, senders ignore TLSA)", some.join(", ")),
+    };
     let mut notes = vec![format!(
-        "made up: a CA with Let's Encrypt's lifetimes and limits; two servers for each mail host, of which the second takes new files every {late} only; name servers as zones.yaml has them under `check`, else two; every zone signed; `danesmith apply` every {apply} h; rotations that are left to you once a year"
+        "made up: a CA with Let's Encrypt's profiles, lifetimes, renewal information and limits; two servers for each mail host, of which the second takes new files every {late} only; name servers as zones.yaml has them under `check`, else two; {signed}; {runs}{people}"
     )];
     notes.push("caches: how many caches of senders hold the pins of which keys; A and B are keys, `?` and `+` records of somebody else".into());
     notes.extend(files.notes.iter().cloned());

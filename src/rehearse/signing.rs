@@ -2,12 +2,14 @@
 
 use super::time::{DAY, Moment};
 use crate::error::{Error, Kind, Result};
+use crate::model::certificate::Chain;
 use crate::model::csr::Csr;
 use crate::model::key::{KeyKind, SpkiDigest};
+use data_encoding::BASE64;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, PublicKeyData,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    PublicKeyData, SerialNumber, SignatureAlgorithm,
 };
-use rcgen::{SerialNumber, SignatureAlgorithm};
 use std::time::Duration;
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};
 
@@ -22,7 +24,28 @@ pub(super) struct Signed {
     pub(super) spki: SpkiDigest,
     /// Leaf first, DER.
     pub(super) certs: Vec<Vec<u8>>,
+    /// What renewal information calls the leaf (RFC 9773 §4.1).
+    pub(super) id: String,
 }
+
+impl Signed {
+    /// Leaf first, PEM.
+    pub(super) fn pem(&self) -> String {
+        pem(&self.certs)
+    }
+}
+
+fn pem(certs: &[Vec<u8>]) -> String {
+    let block = |der: &Vec<u8>| {
+        let text = BASE64.encode(der);
+        let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+    };
+    certs.iter().map(block).collect()
+}
+
+/// The CA's keys differ from run to run; what its certificates are called must not: rehearsals are the same byte for byte.
+const KEY_IDENTIFIER: &[u8; 20] = b"rehearsal CA's key 1";
 
 /// The public key of a CSR.
 struct Public<'a> {
@@ -53,7 +76,8 @@ impl Signer {
         };
         let (root_params, root_key) = ca("Rehearsal Root")?;
         let root = Issuer::new(root_params, root_key);
-        let (params, key) = ca("Rehearsal CA")?;
+        let (mut params, key) = ca("Rehearsal CA")?;
+        params.key_identifier_method = KeyIdMethod::PreSpecified(KEY_IDENTIFIER.to_vec());
         let intermediate = params.signed_by(&key, &root).map_err(broken)?.der().to_vec();
         Ok(Signer { issuer: Issuer::new(params, key), intermediate })
     }
@@ -68,6 +92,7 @@ impl Signer {
     ) -> Result<Signed> {
         let mut params = CertificateParams::new(names.to_vec()).map_err(broken)?;
         params.distinguished_name = DistinguishedName::new();
+        params.use_authority_key_identifier_extension = true;
         params.serial_number = Some(SerialNumber::from(serial));
         params.not_before = rcgen::date_time_ymd(1970, 1, 1) + since_1970(from);
         params.not_after = rcgen::date_time_ymd(1970, 1, 1) + since_1970(until);
@@ -79,7 +104,10 @@ impl Signer {
         };
         let public = Public { bits: spki.subject_public_key.data.as_ref(), algorithm };
         let leaf = params.signed_by(&public, &self.issuer).map_err(broken)?;
-        Ok(Signed { spki: csr.spki, certs: vec![leaf.der().to_vec(), self.intermediate.clone()] })
+        let certs = vec![leaf.der().to_vec(), self.intermediate.clone()];
+        let id =
+            Chain::parse(&pem(&certs))?.certificate_id.ok_or_else(|| broken("it names no issuer's key"))?;
+        Ok(Signed { spki: csr.spki, certs, id })
     }
 }
 

@@ -1,12 +1,14 @@
 //! `--from-state`: a rehearsal that begins with the real state documents. No private key is read: each key gets a stand-in,
 //! and its digest is exchanged wherever it stands.
 
+use super::authority;
 use super::keys::KeyRing;
 use super::mail::Chain;
 use super::run::Run;
 use super::stand_ins::Files;
 use super::time::{DAY, Moment};
 use super::universe::lock;
+use crate::clock::minute;
 use crate::error::{Error, Kind, Result};
 use crate::model::csr::Csr;
 use crate::model::desired::{Certificate, KeyAlgorithm, Keys};
@@ -14,11 +16,12 @@ use crate::model::document::{Document, Installed};
 use crate::model::key::SpkiDigest;
 use crate::model::pin;
 use crate::model::private_key::PrivateKey;
+use crate::model::rehearsal::What;
 use crate::secret::Secret;
 use danesmith_providers::Change;
 use hickory_proto::rr::{Name, RecordType};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What the state directory holds of a certificate.
@@ -45,6 +48,7 @@ impl Run {
             let Some(found) = state.get(&certificate.name) else { continue };
             let document = self.exchange(certificate, &found.document, files)?;
             standing.extend(pins(certificate, &document, self.span().0));
+            self.tell(certificate, &document);
             self.put(certificate, document, found.live, files)?;
         }
         // In the order of their times: RRsets that lacked a pin a while ago are still in caches.
@@ -58,6 +62,29 @@ impl Run {
             zones.change(&apex, &[change], at, &mut |_| 1);
         }
         Ok(())
+    }
+
+    /// What is there, told as the first events.
+    fn tell(&self, certificate: &Certificate, document: &Document) {
+        let (start, name) = (self.span().0, &certificate.name);
+        let letter = |spki: SpkiDigest| lock(&self.universe.keys).letter(spki);
+        if let Some(installed) = &document.installed {
+            let served = letter(installed.spki);
+            let until = minute(installed.not_after);
+            let words = format!("key {served} is installed, its certificate valid until {until}");
+            lock(&self.universe.story).tell_of(start, name, (What::Serves, vec![served]), words);
+        }
+        let pinned: BTreeSet<SpkiDigest> = document.pins.iter().map(|pin| pin.spki).collect();
+        if !pinned.is_empty() {
+            let letters: Vec<String> = pinned.into_iter().map(letter).collect();
+            let words = format!("{}: in DNS", letters.join(", "));
+            lock(&self.universe.story).tell_of(start, name, (What::Stands, letters), words);
+        }
+        if let Some(rotation) = &document.rotation {
+            let (to, from) = (letter(rotation.to), letter(rotation.from));
+            let words = format!("rotation from key {from} to {to} is under way ({})", rotation.phase.word());
+            lock(&self.universe.story).tell_of(start, name, (What::Begun, vec![to, from]), words);
+        }
     }
 
     /// The document with the digests of stand-ins, which the disk then has.
@@ -93,6 +120,8 @@ impl Run {
             text = text.replace(&real.to_string(), &stand_in.to_string());
         }
         let mut document: Document = serde_json::from_str(&text).map_err(internal)?;
+        // The simulated CA calls certificates by names of its own, see `put`.
+        document.renewal_info = None;
         // The simulated zones have no aliases, and serials of their own.
         for history in &mut document.history {
             history.target.clone_from(&history.owner);
@@ -118,13 +147,13 @@ impl Run {
     fn put(
         &self,
         certificate: &Certificate,
-        document: Document,
+        mut document: Document,
         live: Option<u64>,
         files: &Files,
     ) -> Result<()> {
         let (name, start) = (&certificate.name, self.span().0);
         let mut shown = None;
-        for installed in [&document.spare, &document.installed].into_iter().flatten() {
+        for installed in [&mut document.spare, &mut document.installed].into_iter().flatten() {
             let Some(csr) = files.requests.get(&installed.spki) else { continue };
             let chain = self.chain(installed, csr)?;
             let (generation, serial) = (installed.generation, installed.serial.clone());
@@ -144,9 +173,17 @@ impl Run {
         Ok(())
     }
 
-    fn chain(&self, installed: &Installed, csr: &Csr) -> Result<Arc<Chain>> {
-        let dates = (installed.not_before.as_millisecond(), installed.not_after.as_millisecond());
-        let signed = self.universe.signer.sign(csr, &installed.names, installed.generation, dates)?;
+    /// A certificate like the one that is there, which the simulated CA knows.
+    fn chain(&self, installed: &mut Installed, csr: &Csr) -> Result<Arc<Chain>> {
+        let (from, until) = (installed.not_before.as_millisecond(), installed.not_after.as_millisecond());
+        let mut authority = lock(&self.universe.authority);
+        // Unlike those that are signed later.
+        let serial = authority.certificates.len() as u64 + 1;
+        let signed = self.universe.signer.sign(csr, &installed.names, serial, (from, until))?;
+        installed.certificate_id = Some(signed.id.clone());
+        let names = installed.names.clone();
+        let known = authority::Certificate { names, from, until, urgent: None, replaced: false };
+        authority.certificates.insert(signed.id, known);
         Ok(Chain::new(signed.spki, signed.certs))
     }
 }

@@ -35,8 +35,8 @@ pub(super) struct Story {
     pub(super) all: Option<Vec<String>>,
     digest: Sha256,
     pub(super) told: Vec<Told>,
-    /// Changes of zones by month: TLSA, challenges.
-    pub(super) changes: BTreeMap<String, (u64, u64)>,
+    /// Changes of zones, and whether they were challenges.
+    changes: Vec<(Moment, bool)>,
 }
 
 impl Story {
@@ -47,7 +47,7 @@ impl Story {
             all: all.then(Vec::new),
             digest: Sha256::new(),
             told: Vec::new(),
-            changes: BTreeMap::new(),
+            changes: Vec::new(),
         }
     }
 
@@ -91,22 +91,35 @@ impl Story {
     }
 
     /// An event.
-    pub(super) fn tell_of(
+    pub(super) fn tell_of(&mut self, at: Moment, certificate: &str, of: (What, Vec<String>), words: String) {
+        self.tell_late((at, at), certificate, of, words);
+    }
+
+    /// An event that is known only some time after it happened: the trace is in the order of knowing.
+    pub(super) fn tell_late(
         &mut self,
-        at: Moment,
+        (at, known): (Moment, Moment),
         certificate: &str,
         (what, keys): (What, Vec<String>),
         words: String,
     ) {
-        self.trace(at, &format!("{certificate} * {}: {words}", what.word()));
+        self.trace(known, &format!("{certificate} * {}: {words}", what.word()));
         self.told.push(Told { at, certificate: certificate.to_owned(), until: None, what, words, keys });
     }
 
     /// An update changed a zone.
     pub(super) fn zone_changed(&mut self, at: Moment, challenges: bool) {
-        let month = timestamp(at).strftime("%Y-%m").to_string();
-        let (pins, texts) = self.changes.entry(month).or_default();
-        *if challenges { texts } else { pins } += 1;
+        self.changes.push((at, challenges));
+    }
+
+    /// Changes of zones up to a moment by month: TLSA, challenges.
+    pub(super) fn changes(&self, until: Moment) -> BTreeMap<String, (u64, u64)> {
+        let mut months: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for (at, challenges) in self.changes.iter().filter(|(at, _)| *at <= until) {
+            let (pins, texts) = months.entry(timestamp(*at).strftime("%Y-%m").to_string()).or_default();
+            *if *challenges { texts } else { pins } += 1;
+        }
+        months
     }
 
     /// A document was replaced: what that means.

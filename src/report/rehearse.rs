@@ -10,11 +10,6 @@ use std::fmt::Write;
 const WIDTH: usize = 80;
 /// Characters of an event; the whole story of a failure is in `--json`.
 const LONGEST: usize = 180;
-/// Certificates that Let's Encrypt issues for one registered domain in seven days.
-const WEEKLY_LIMIT: u64 = 50;
-/// The same, for one set of names.
-const SET_LIMIT: u64 = 5;
-
 /// One rehearsal; `source` is where zones.yaml came from.
 pub fn rehearsed(rehearsal: &Rehearsal, source: &str) -> Output {
     let mut text = String::new();
@@ -114,17 +109,14 @@ fn verdict(text: &mut String, rehearsal: &Rehearsal) {
     );
     let _ = writeln!(text, "runs           {runs}");
     let _ = writeln!(text, "rotations      {}", counts.rotations);
-    let _ = writeln!(
-        text,
-        "orders         {}; busiest week: {} of {WEEKLY_LIMIT} certificates for one domain,",
-        counts.orders, counts.busiest_week
-    );
-    let set = counts.busiest_set;
-    let _ = writeln!(text, "               {set} of {SET_LIMIT} for the same names (Let's Encrypt's limits)");
-    let most = counts.changes.values().map(|(pins, texts)| pins + texts).max().unwrap_or(0);
-    let total: u64 = counts.changes.values().map(|(pins, texts)| pins + texts).sum();
-    let months = rehearsal.until.duration_since(rehearsal.from).as_hours().max(1) as f64 / 730.5;
-    let average = total as f64 / months;
+    let week = counts.weeks.values().max().copied().unwrap_or(0);
+    let _ = writeln!(text, "orders         {}, at most {week} in a week", counts.orders);
+    for (index, budget) in counts.budgets.iter().enumerate() {
+        let label = if index == 0 { "limits" } else { "" };
+        let reached = if budget.most < budget.limit { "" } else { ": REACHED" };
+        let _ = writeln!(text, "{label:<14} {} of {} {}{reached}", budget.most, budget.limit, budget.what);
+    }
+    let (total, average, most) = rehearsal.dns_changes();
     let _ = writeln!(text, "DNS changes    {total}; {average:.1} a month, at most {most} in one");
     if let Some(refusal) = &rehearsal.refusal {
         let seed = rehearsal.seed.map(|seed| format!(" with seed {seed}")).unwrap_or_default();
@@ -167,7 +159,8 @@ fn to_json(rehearsal: &Rehearsal) -> Value {
         "refused": u64::from(rehearsal.refusal.is_some()),
         "runs": { "all": counts.runs, "put_off": counts.put_off, "failed": counts.failed, "killed": counts.killed },
         "rotations": counts.rotations,
-        "orders": { "all": counts.orders, "busiest_week": counts.busiest_week, "weekly_limit": WEEKLY_LIMIT, "busiest_set": counts.busiest_set, "set_limit": SET_LIMIT },
+        "orders": { "all": counts.orders, "weeks": counts.weeks },
+        "limits": counts.budgets.iter().map(|b| (b.word, json!({ "most": b.most, "limit": b.limit }))).collect::<BTreeMap<_, _>>(),
         "changes": changes.collect::<BTreeMap<_, _>>(),
         "refusal": rehearsal.refusal.as_ref().map(|refusal| json!({
             "at": refusal.at.to_string(),

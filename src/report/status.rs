@@ -2,7 +2,7 @@
 
 pub mod timeline;
 
-use crate::model::document::Installed;
+use crate::model::document::{Installed, RenewalInfo};
 use crate::model::key::SpkiDigest;
 use crate::model::memory::{End, LastRun};
 use crate::model::outcome::{Facts, PinFacts};
@@ -84,7 +84,14 @@ fn installed(text: &mut String, facts: &Facts, certificate: &Installed, now: Tim
         false => line(text, "", &format!("EXPIRED on {} ({} days ago)", minute(*not_after), -days)),
     }
     if let Some(due) = facts.renewal_due.filter(|due| *due > now) {
-        line(text, "", &format!("to be renewed from {} on", minute(due)));
+        let info = facts.document.renewal_info.as_ref();
+        let suggested = info.filter(|info| Some(&info.certificate_id) == certificate.certificate_id.as_ref());
+        let words = match suggested.filter(|info| info.window.is_some()) {
+            Some(RenewalInfo { explanation: Some(page), .. }) => format!(", as the CA suggests ({page})"),
+            Some(_) => ", as the CA suggests".to_owned(),
+            None => String::new(),
+        };
+        line(text, "", &format!("to be renewed from {} on{words}", minute(due)));
     }
     line(text, "", &facts.live.display().to_string());
     if facts.document.reload_owed.is_some() {
@@ -157,6 +164,7 @@ fn describe(facts: &Facts, step: &Step) -> String {
         Step::Unpublish(_, evidence) => format!("remove the pin of {}", evidence.key()),
         Step::Forget(_, key) => format!("note that the pin of {key} is gone"),
         Step::Shift => "end the rotation".into(),
+        Step::AskRenewal => "ask the CA when to renew".into(),
         Step::Reload(generation) => format!("deploy generation {generation} and reload the server"),
         Step::ObservePins => "ask the name servers for TLSA".into(),
         Step::ObserveEndpoints => "publish TLSA once every endpoint presents the active key".into(),
@@ -180,6 +188,7 @@ fn facts_json(facts: &Facts) -> Value {
         "live": facts.live.display().to_string(),
         "deployment_owed": facts.document.reload_owed.is_some(),
         "renewal_due": facts.renewal_due,
+        "renewal_info": facts.document.renewal_info,
         "pins": facts.pins.iter().map(pin_json).collect::<Vec<_>>(),
         "backup_ripe": facts.backup_ripe,
         "serving_since": facts.document.serving_since,

@@ -32,7 +32,7 @@ fn an_unknown_field_names_the_nearest_known_one() {
     small_with(
         "    tlsa:",
         "    zzzzz:",
-        "15:5: certificates.mx.zzzzz: unknown field\n  hint: known here: account, names, keys, tlsa, endpoints, preferred_chain, renew, deploy, rotate, rotation",
+        "15:5: certificates.mx.zzzzz: unknown field\n  hint: known here: account, names, keys, tlsa, endpoints, profile, preferred_chain, renew, deploy, rotate, rotation",
     );
     small_with(
         "version: 1",
@@ -49,7 +49,7 @@ fn a_field_unlike_ours_is_not_repeated() {
             "    tlsa:",
             &format!("    '{odd}':"),
             "15:5: certificates.mx.\"…\": unknown field\n  hint: known here: account, names, keys, tlsa, endpoints, \
-             preferred_chain, renew, deploy, rotate, rotation",
+             profile, preferred_chain, renew, deploy, rotate, rotation",
         );
     }
 }

@@ -23,6 +23,7 @@ mod knot;
 mod names;
 mod propagation;
 mod providers;
+mod renewal;
 mod site;
 mod verify;
 mod zones;

@@ -156,6 +156,7 @@ pub(super) fn long_ago() -> Timestamp {
 /// A certificate that never needs renewal. Its generation is its key's number: there is one per key.
 pub(super) fn certificate(key: SpkiDigest) -> Installed {
     Installed {
+        certificate_id: None,
         generation: u64::from(number(key)),
         names: vec!["mx.test".into()],
         spki: key,

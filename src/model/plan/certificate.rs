@@ -21,7 +21,8 @@ pub(super) fn certificate(
     if reason == Reason::KeyChanged && !durable.pins.is_empty() {
         return Some(Step::Refuse(refusals::unpinned_switch(wanted, durable)));
     }
-    if reason == Reason::Due && rotation::instead_of_renewal(wanted, durable, now) {
+    if matches!(reason, Reason::Due | Reason::Suggested) && rotation::instead_of_renewal(wanted, durable, now)
+    {
         return None;
     }
     if let Some(wait) = patience(durable, now) {
@@ -89,8 +90,9 @@ fn issue_reason(
         Some(i) if i.spki != key => Some(Reason::KeyChanged),
         Some(i) if i.names != wanted.names => Some(Reason::NamesChanged),
         Some(_) if lost => Some(Reason::Lost),
-        Some(i) if renewal::due(i, wanted.renew) <= now => Some(Reason::Due),
-        Some(_) => None,
+        Some(i) if renewal::due(i, wanted.renew, durable.renewal_info.as_ref()) > now => None,
+        Some(i) if renewal::by_lifetime(i, wanted.renew) <= now => Some(Reason::Due),
+        Some(_) => Some(Reason::Suggested),
     };
     // A key change is judged before an order for it is resumed.
     if fresh != Some(Reason::KeyChanged) && resumable {

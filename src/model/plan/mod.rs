@@ -207,6 +207,8 @@ pub enum Step {
     Issue(Reason, SpkiDigest),
     /// Get a certificate for the key to come; nothing that is served changes.
     Stage(SpkiDigest),
+    /// Ask the CA when it would like the installed certificate to be replaced (RFC 9773).
+    AskRenewal,
     /// Put this generation where the servers read it, and run the reload command.
     Reload(u64),
     /// Ask every authoritative server for the TLSA records.
@@ -262,6 +264,8 @@ pub enum Reason {
     Lost,
     /// Its time has come.
     Due,
+    /// The CA asks for it earlier (RFC 9773): it revokes the certificate, say.
+    Suggested,
 }
 
 impl Reason {
@@ -274,6 +278,7 @@ impl Reason {
             Reason::KeyChanged => "its key changed",
             Reason::Lost => "its installed files are not complete",
             Reason::Due => "renewal is due",
+            Reason::Suggested => "the CA suggests it",
         }
     }
 }
@@ -334,6 +339,9 @@ pub fn plan(
     if let Some(step) = held.filter(|_| wanted.wish != Some(Wish::Abort)) {
         return step;
     }
+    if wanted.wish.is_none() && renewal::asked_from(durable).is_some_and(|from| from <= now) {
+        return Step::AskRenewal;
+    }
     if let Some(step) = rotation::rotation(wanted, durable, observed, now) {
         return step;
     }
@@ -343,7 +351,8 @@ pub fn plan(
     if let Some(step) = put_off {
         return step;
     }
-    let renewal = durable.installed.as_ref().map_or(now, |i| renewal::due(i, wanted.renew));
+    let renewal = (durable.installed.as_ref())
+        .map_or(now, |i| renewal::due(i, wanted.renew, durable.renewal_info.as_ref()));
     Step::Nothing(rotation::next(wanted, durable).map_or(renewal, |rotation| renewal.min(rotation.max(now))))
 }
 

@@ -109,7 +109,9 @@ fn may_begin(
 }
 
 fn staged(wanted: &Wanted, spare: Option<&Installed>, key: SpkiDigest, now: Timestamp) -> bool {
-    spare.is_some_and(|s| s.spki == key && s.names == wanted.names && renewal::due(s, wanted.renew) > now)
+    spare.is_some_and(|s| {
+        s.spki == key && s.names == wanted.names && renewal::by_lifetime(s, wanted.renew) > now
+    })
 }
 
 /// The key's pin is ripe at every owner, and this round of questions says so (RFC 7671 §8.1, §11; RFC 7672 §2.1.2, §2.2).
@@ -345,7 +347,9 @@ fn due(wanted: &Wanted, durable: &Document) -> Option<Timestamp> {
         Rotate::Every(period) => {
             durable.serving_since?.checked_add(SignedDuration::try_from(period).ok()?).ok()
         }
-        Rotate::Renewals(count) if durable.renewals >= count => Some(renewal::due(installed, wanted.renew)),
+        Rotate::Renewals(count) if durable.renewals >= count => {
+            Some(renewal::due(installed, wanted.renew, durable.renewal_info.as_ref()))
+        }
         Rotate::Renewals(_) => None,
     }
 }

@@ -63,6 +63,7 @@ pub(super) fn certificate(generation: u64, spki: SpkiDigest) -> Installed {
         not_after: now() + days(80),
         serial: "01".into(),
         issuer: "CN=test".into(),
+        certificate_id: None,
     }
 }
 

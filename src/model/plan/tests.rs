@@ -47,6 +47,7 @@ fn installed() -> Document {
             not_after: now() + days(80),
             serial: "01".into(),
             issuer: "CN=test".into(),
+            certificate_id: None,
         }),
         ..Document::default()
     }
@@ -135,7 +136,7 @@ fn a_renewal_asks_nobody_for_pins() {
 
 #[test]
 fn a_fresh_certificate_with_all_pins_needs_nothing_until_a_third_is_left() {
-    let due = installed().installed.map(|i| renewal::due(&i, Renew::Third)).unwrap();
+    let due = installed().installed.map(|i| renewal::due(&i, Renew::Third, None)).unwrap();
     assert_eq!(step(&wanted(), &pinned(), &seeing(&[A, B])), Step::Nothing(due));
     assert_eq!(due, now() + days(50));
 }
@@ -338,4 +339,58 @@ fn the_unsigned_zone_is_told_before_there_are_keys() {
     let refusal = unsigned_zone(&BTreeSet::new(), &views).unwrap();
     assert_eq!(refusal.action, "publish TLSA at `_25._tcp.mx1.example.org`");
     assert_eq!(unsigned_zone(&[OWNER.to_owned()].into(), &views), None);
+}
+
+/// RFC 9773: what the CA said counts, and it is asked when it wants to be.
+mod suggestions {
+    use super::*;
+    use crate::model::document::{RenewalInfo, Window};
+
+    fn known() -> Document {
+        let mut document = installed();
+        if let Some(installed) = &mut document.installed {
+            installed.certificate_id = Some("YQ.AQ".into());
+        }
+        document
+    }
+
+    fn told(start: Timestamp, again: Timestamp) -> RenewalInfo {
+        RenewalInfo {
+            certificate_id: "YQ.AQ".into(),
+            directory: "https://ca.example/dir".into(),
+            window: Some(Window { start, end: start + days(1) }),
+            explanation: None,
+            ask_again: again,
+        }
+    }
+
+    fn next(document: &Document) -> Step {
+        let wanted = Wanted { owners: Vec::new(), ..wanted() };
+        plan(&wanted, document, Some(3), &Observed::default(), now())
+    }
+
+    #[test]
+    fn a_certificate_that_the_ca_knows_is_asked_about_when_its_time_has_come_and_not_before() {
+        assert_eq!(next(&known()), Step::AskRenewal);
+        let asked = Document { renewal_info: Some(told(now() + days(40), now() + days(1))), ..known() };
+        assert!(matches!(next(&asked), Step::Nothing(at) if at >= now() + days(40) && at < now() + days(41)));
+        assert!(matches!(next(&installed()), Step::Nothing(_)), "a certificate without an identifier");
+    }
+
+    #[test]
+    fn a_window_that_has_begun_is_followed_and_one_for_another_certificate_is_not() {
+        let due = Document { renewal_info: Some(told(now() - days(2), now() + days(1))), ..known() };
+        assert_eq!(next(&due), Step::Issue(Reason::Suggested, A));
+        let mut other = due.clone();
+        if let Some(info) = &mut other.renewal_info {
+            info.certificate_id = "YQ.Ag".into();
+        }
+        assert_eq!(next(&other), Step::AskRenewal);
+    }
+
+    #[test]
+    fn what_a_person_asked_for_waits_for_no_question_to_the_ca() {
+        let wanted = Wanted { owners: Vec::new(), wish: Some(Wish::Rotate), ..wanted() };
+        assert_ne!(plan(&wanted, &known(), Some(3), &Observed::default(), now()), Step::AskRenewal);
+    }
 }

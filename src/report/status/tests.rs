@@ -21,6 +21,7 @@ fn installed() -> Installed {
         not_after: at("2026-11-01T00:00"),
         serial: "0a".into(),
         issuer: "CN=test".into(),
+        certificate_id: None,
     }
 }
 
