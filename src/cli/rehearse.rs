@@ -29,20 +29,20 @@ pub(super) struct Args {
     /// How long, or until when: 90d, 26w, 2y, 2028-11-23 [default: 2y; 90d with --runs]
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// The first day, UTC [default: today]
+    /// The first day, or moment (2026-11-23T07:00:00Z), UTC [default: today; now with --from-state]
     #[arg(long, value_name = "DATE")]
     from: Option<String>,
     /// Let things go wrong, as this seed says: servers, answers, crashes, the CA, clocks, an administrator, a full disk
     #[arg(long, value_name = "SEED")]
     faults: Option<u64>,
-    /// Rehearse so many seeds, one after the other, and stop at the first that refuses a delivery
+    /// Rehearse so many seeds, as many at once as there are CPUs, and tell the first that refuses a delivery
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     runs: Option<u64>,
     /// Ask for a rotation of this certificate half an hour after the beginning, as `rotate CERT --wait` does
     #[arg(long, value_name = "CERT")]
     rotate: Option<String>,
     /// Begin with the state directory as it is: keys, pins and certificates of today. No private key is read
-    #[arg(long, conflicts_with = "from")]
+    #[arg(long)]
     from_state: bool,
     /// Write a page with the picture of all keys over time
     #[arg(long, value_name = "FILE", conflicts_with = "runs")]
@@ -68,7 +68,11 @@ fn rehearsed(global: &Global, args: &Args) -> Result<Finish> {
     }
     let state = if args.from_state { Some(standing(&desired)?) } else { None };
     if let Some(runs) = args.runs {
-        return many((&desired, state.as_ref()), &source, &options, args.faults.unwrap_or(1), runs);
+        let all = many((&desired, state.as_ref()), &options, args.faults.unwrap_or(1), runs)?;
+        return Ok(match all.iter().find(|rehearsal| rehearsal.refusal.is_some()) {
+            Some(refused) => finish(refused, &source, args),
+            None => Finish::ok(report::rehearse::all_rehearsed(&all, &source)),
+        });
     }
     let mut rehearsal = rehearse::rehearse(&desired, &options, &read, state.as_ref())?;
     rehearsal.notes.extend(state.map(|state| begins_with(&desired.state, &state)));
@@ -76,7 +80,7 @@ fn rehearsed(global: &Global, args: &Args) -> Result<Finish> {
         let page = report::picture::html(&rehearse::timeline(&rehearsal, &source));
         atomic::write_out(path, page.as_bytes(), super::status::PAGE)?;
     }
-    Ok(finish(&rehearsal, &source))
+    Ok(finish(&rehearsal, &source, args))
 }
 
 /// A file that zones.yaml names, where it is there and no larger than such files are.
@@ -116,20 +120,18 @@ fn options(args: &Args) -> Result<Options> {
             .hint("danesmith help rehearse has the options")
     };
     let midnight = |date: Date| date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
-    let first = match &args.from {
+    let from = match &args.from {
         Some(text) => {
-            let date = date(text).filter(|date| YEARS.contains(&date.year()));
-            let why = "it is no date like 2026-11-23, of the years 1971 to 2999; days begin at 00:00 UTC";
-            date.ok_or_else(|| wrong("--from", text, why.into()))?
+            let first = moment(text).or_else(|| midnight(date(text)?).ok());
+            let why = "it is no date like 2026-11-23, and no moment like 2026-11-23T07:00:00Z, of the years 1971 to 2999";
+            let fits = |first: &Timestamp| YEARS.contains(&first.to_zoned(TimeZone::UTC).year());
+            first.filter(fits).ok_or_else(|| wrong("--from", text, why.into()))?
         }
-        None => today(),
-    };
-    let from = match args.from_state {
         // The documents are not older than now.
-        true => Timestamp::from_second(Timestamp::now().as_second()),
-        false => midnight(first),
+        None if args.from_state => Timestamp::from_second(Timestamp::now().as_second())
+            .map_err(|e| wrong("--from", "now", e.to_string()))?,
+        None => midnight(today()).map_err(|e| wrong("--from", "today", e.to_string()))?,
     };
-    let from = from.map_err(|e| wrong("--from", &first.to_string(), e.to_string()))?;
     let text = args.until.as_deref().unwrap_or(if args.runs.is_some() { EACH_OF_MANY } else { "2y" });
     let until = match date(text) {
         Some(date) => midnight(date).ok(),
@@ -151,6 +153,13 @@ fn date(text: &str) -> Option<Date> {
     text.parse().ok().filter(|date: &Date| date.to_string() == text)
 }
 
+/// `2026-11-23T07:00:00Z`: whole seconds, UTC.
+fn moment(text: &str) -> Option<Timestamp> {
+    text.parse()
+        .ok()
+        .filter(|moment: &Timestamp| moment.to_string() == text && moment.subsec_nanosecond() == 0)
+}
+
 /// `90d`, `26w`, `2y`.
 fn period(text: &str) -> Option<SignedDuration> {
     let unit = text.chars().last()?;
@@ -164,12 +173,30 @@ fn period(text: &str) -> Option<SignedDuration> {
     Some(SignedDuration::from_hours(24 * days * number))
 }
 
-fn finish(rehearsal: &Rehearsal, source: &str) -> Finish {
+/// The command line that tells the same story.
+fn again(args: &Args, rehearsal: &Rehearsal) -> String {
+    let until = args.until.as_deref().unwrap_or(if args.runs.is_some() { EACH_OF_MANY } else { "2y" });
+    let mut words = format!("rehearse --from {} --until {until} --every {}", rehearsal.from, args.every);
+    if let Some(seed) = rehearsal.seed {
+        words.push_str(&format!(" --faults {seed}"));
+    }
+    if let Some(certificate) = &args.rotate {
+        words.push_str(&format!(" --rotate {certificate}"));
+    }
+    words.push_str(if args.from_state { " --from-state" } else { "" });
+    words
+}
+
+fn finish(rehearsal: &Rehearsal, source: &str, args: &Args) -> Finish {
     let output = report::rehearse::rehearsed(rehearsal, source);
     let error = rehearsal.refusal.as_ref().map(|refusal| {
         Error::new(Kind::Refused, format!("deliver mail to {} in the rehearsal", refusal.certificate), &refusal.words)
             .remains("Nothing real was touched.")
-            .hint("this is a defect of danesmith, or a setting that takes the waiting away: please report it with its seed")
+            .hint(format!("the same again: danesmith {}", again(args, rehearsal)))
+            .hint(match args.from_state {
+                true => "look at what is there first: `danesmith status` and `danesmith verify`; if they find nothing wrong, this is a defect of danesmith: please report it",
+                false => "this is a defect of danesmith, or a setting that takes the waiting away: please report it with that command and zones.yaml",
+            })
     });
     let code = error.as_ref().map_or(0, |e| e.kind.exit_code());
     Finish { output, code, error, warnings: Vec::new() }
@@ -178,11 +205,10 @@ fn finish(rehearsal: &Rehearsal, source: &str) -> Finish {
 /// Seeds side by side; the refusal of the smallest seed is the one that is told, whoever came first.
 fn many(
     (desired, state): (&Desired, Option<&State>),
-    source: &str,
     options: &Options,
     first: u64,
     runs: u64,
-) -> Result<Finish> {
+) -> Result<Vec<Rehearsal>> {
     if first.checked_add(runs - 1).is_none() {
         let why = format!("the last of {runs} seeds would be greater than {}", u64::MAX);
         return Err(Error::new(Kind::Usage, format!("use --faults {first} with --runs {runs}"), why));
@@ -216,10 +242,7 @@ fn many(
     let mut all: Vec<Rehearsal> =
         results.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
     all.sort_by_key(|rehearsal| rehearsal.seed);
-    match all.iter().find(|rehearsal| rehearsal.refusal.is_some()) {
-        Some(refused) => Ok(finish(refused, source)),
-        None => Ok(Finish::ok(report::rehearse::all_rehearsed(&all, source))),
-    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -242,13 +265,20 @@ mod tests {
     }
 
     #[test]
-    fn a_day_is_a_date_alone_and_one_that_certificates_can_bear() {
+    fn a_day_is_a_date_alone_or_a_moment_in_utc_and_one_that_certificates_can_bear() {
         assert!(!refused(Some("2026-11-23"), "2027-01-01"));
         assert!(!refused(Some("1971-01-01"), "10y"));
         assert!(!refused(Some("2999-12-31"), "10y"));
-        for from in
-            ["1970-12-31", "3000-01-01", "9999-12-01", "-9999-01-01", "20261123", "2026-11-23T10:00+02:00"]
-        {
+        assert!(!refused(Some("2026-11-23T10:00:00Z"), "2026-11-24"));
+        for from in [
+            "1970-12-31",
+            "3000-01-01",
+            "9999-12-01",
+            "-9999-01-01",
+            "20261123",
+            "2026-11-23T10:00+02:00",
+            "2026-11-23T10:00",
+        ] {
             assert!(refused(Some(from), "5d"), "{from}");
         }
         for until in ["0d", "100y", "2026-11-23", "2027-01-01T12:00", "90", "5m"] {
@@ -263,12 +293,10 @@ mod tests {
             let from = "2026-11-23T00:00:00Z".parse().unwrap();
             let until = "2026-11-23T01:00:00Z".parse().unwrap();
             let options = Options { from, until, seed: None, every: 3600, rotate: None, keep_trace: false };
-            many((&desired, None), "zones.yaml", &options, first, runs)
+            many((&desired, None), &options, first, runs)
         };
         assert!(finish(u64::MAX, 2).is_err_and(|e| e.kind == Kind::Usage));
         let last = finish(u64::MAX, 1).unwrap();
-        let seeds: Vec<_> =
-            last.output.json["rehearsals"].as_array().unwrap().iter().map(|r| &r["seed"]).collect();
-        assert_eq!(seeds, [u64::MAX]);
+        assert_eq!(last.iter().map(|r| r.seed).collect::<Vec<_>>(), [Some(u64::MAX)]);
     }
 }

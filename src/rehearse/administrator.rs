@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::model::csr::Csr;
 use crate::model::desired::{ActiveKey, BackupKey, Certificate, Desired, Endpoints, Keys, Rotate};
 use crate::model::key::SpkiDigest;
+use crate::model::pin;
 use crate::model::plan::Wish;
 use crate::model::private_key::PrivateKey;
 use crate::model::rehearsal::What;
@@ -26,6 +27,8 @@ pub(super) enum Act {
     Ask { certificate: String, wish: Wish, wait: bool },
     /// Adds a TLSA record of somebody else beside ours, or removes it again.
     Foreign { owner: Name, add: bool },
+    /// Deletes the backup key's pin at one name, while no rotation is under way.
+    Unpin { certificate: String },
     /// Lowers the TTL of a TLSA RRset.
     LowerTtl { owner: Name, ttl: u32 },
     /// The CA revokes a certificate; its renewal information says so.
@@ -92,6 +95,11 @@ pub(super) fn erratic(desired: &Desired, seed: u64, (start, end): (Moment, Momen
                 acts.push((at + for_long, Act::Foreign { owner: owner.clone(), add: false }));
                 at += for_long + dice.from(DAY, 30 * DAY);
             }
+            let mut at = start + dice.from(2 * DAY, 60 * DAY);
+            while at < end {
+                acts.push((at, Act::Unpin { certificate: name() }));
+                at += dice.from(5 * DAY, 60 * DAY);
+            }
             if dice.once_in(2) {
                 let ttl = dice.one_of(300, &[60, 1200]);
                 acts.push((dice.from(start, end), Act::LowerTtl { owner: owner.clone(), ttl }));
@@ -127,6 +135,7 @@ impl Universe {
                 return lock(&self.story).tell_until(now, *until, words.clone());
             }
             Act::Foreign { owner, add } => self.foreign(owner, *add),
+            Act::Unpin { certificate } => self.unpin(certificate),
             Act::LowerTtl { owner, ttl } => {
                 let mut faults = lock(&self.faults);
                 let done = lock(&self.zones).set_ttl(owner, *ttl, now, &mut |_| faults.lag());
@@ -152,6 +161,25 @@ impl Universe {
         if let Some((certificate, words)) = told {
             lock(&self.story).tell(now, &certificate, What::Outside, words);
         }
+    }
+
+    /// At every server at once: danesmith notices it when it looks next. What is deleted and comes back between two looks is outside the
+    /// guarantee.
+    fn unpin(&self, certificate: &str) -> Option<(String, String)> {
+        let document = lock(&self.disk).document(certificate);
+        let backup = document.keys.as_ref().filter(|_| document.rotation.is_none())?.backup?;
+        let pin = document.pins.iter().find(|pin| pin.spki == backup)?;
+        let now = self.time.moment();
+        let mut zones = lock(&self.zones);
+        let name = zones.expanded(&Name::from_ascii(&pin.owner).ok()?, now);
+        let (zone, ttl) = (zones.zone_of(&name)?, zones.newest(&name, RecordType::TLSA).ttl);
+        let change =
+            Change { name, rtype: RecordType::TLSA, ttl, add: Vec::new(), remove: vec![pin::tlsa(backup)] };
+        let deleted = zones.change(&zone, &[change], now, &mut |_| 1);
+        let letter = lock(&self.keys).letter(backup);
+        deleted.then(|| {
+            (certificate.to_owned(), format!("somebody deletes the pin of {letter} at {}", pin.owner))
+        })
     }
 
     /// Tells it by itself: what is revoked is drawn where the certificate is.

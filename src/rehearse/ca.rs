@@ -15,6 +15,7 @@ use data_encoding::BASE64URL_NOPAD;
 use hickory_proto::rr::{Name, RData, RecordType};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// One round trip to the CA.
@@ -176,7 +177,7 @@ impl Ca for Account {
     }
 
     async fn warm_up(&self, _: usize) -> Result<()> {
-        Ok(())
+        self.request("open a connection to the CA", || Ok(())).await
     }
 
     async fn new_order(&self, wanted: NewOrder<'_>) -> Result<Polled<Order>> {
@@ -299,6 +300,7 @@ impl Ca for Account {
     }
 
     async fn renewal_info(&self, certificate_id: &str) -> Result<Option<Polled<SuggestedWindow>>> {
+        self.universe.asks.fetch_add(1, Ordering::Relaxed);
         self.request("ask when to renew", || {
             let authority = lock(&self.universe.authority);
             let Some(known) = authority.certificates.get(certificate_id) else {

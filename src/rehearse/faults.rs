@@ -16,6 +16,8 @@ pub(super) enum Peer {
     Provider,
     Disk,
     Reload,
+    /// The recursive resolver.
+    Resolver,
 }
 
 /// What becomes of one request.
@@ -83,6 +85,7 @@ impl Faults {
             (Peer::Provider, 40 * DAY),
             (Peer::Disk, 40 * DAY),
             (Peer::Reload, 40 * DAY),
+            (Peer::Resolver, 40 * DAY),
         ]);
         for (peer, every) in peers {
             let mut from = start + plan.from(0, 2 * every);
@@ -112,7 +115,8 @@ impl Faults {
     pub(super) fn run_begins(&mut self) {
         (self.effects, self.killed, self.kill) = (0, false, None);
         if self.on && self.kills.once_in(4) {
-            let most = self.kills.one_of(4, &[12, 40]);
+            // A first issue has some forty effects, a rotation with --wait more than a hundred.
+            let most = self.kills.one_of(4, &[12, 40, 160]);
             let at = self.kills.from(1, most) as u64;
             self.kill = Some(Kill { at, after: self.kills.once_in(2) });
         }
@@ -211,6 +215,7 @@ impl Peer {
             Peer::Provider => "the primary takes no updates".into(),
             Peer::Disk => "the disk is full".into(),
             Peer::Reload => "the reload command fails".into(),
+            Peer::Resolver => "the resolver does not answer".into(),
         }
     }
 }

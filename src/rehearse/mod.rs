@@ -11,6 +11,7 @@ mod faults;
 mod host;
 mod keys;
 mod mail;
+mod notes;
 mod picture;
 mod reads;
 mod run;

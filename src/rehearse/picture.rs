@@ -97,6 +97,8 @@ fn change(lane: &mut Lane, what: What, first: bool, at: Timestamp) {
             close(lane, &pins, at);
             open(lane, SpanKind::Ripe, at);
         }
+        (What::Begun, true) => open(lane, SpanKind::Waiting, at),
+        (What::Rotated, true) => close(lane, &[SpanKind::Waiting], at),
         (What::Retiring, _) => {
             close(lane, &[SpanKind::Served, SpanKind::Pinned, SpanKind::Ripe, SpanKind::Lost], at);
             open(lane, SpanKind::Retiring, at);
@@ -110,7 +112,7 @@ fn change(lane: &mut Lane, what: What, first: bool, at: Timestamp) {
             lane.role = Role::Active;
         }
         (What::Aborted, false) => {
-            close(lane, &[SpanKind::Served], at);
+            close(lane, &[SpanKind::Served, SpanKind::Waiting], at);
             lane.role = Role::Backup;
         }
         _ => {}
@@ -123,7 +125,8 @@ fn is_open(lane: &Lane, kind: SpanKind) -> bool {
 
 fn open(lane: &mut Lane, kind: SpanKind, from: Timestamp) {
     if !is_open(lane, kind) {
-        lane.spans.push(Span { kind, from, until: None, words: String::new() });
+        let words = if kind == SpanKind::Waiting { "a rotation is under way" } else { "" };
+        lane.spans.push(Span { kind, from, until: None, words: words.to_owned() });
     }
 }
 

@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[async_trait]
 impl Reads for Universe {
     async fn name_servers(&self, zone: &Name) -> Result<Vec<Server>> {
+        self.resolves(zone).await?;
         let zones = lock(&self.zones);
         Ok(zones.servers_of(zone).into_iter().map(|index| zones.server_at(index).clone()).collect())
     }
@@ -40,6 +41,7 @@ impl Reads for Universe {
     }
 
     async fn alias(&self, name: &Name) -> Result<Option<Name>> {
+        self.resolves(name).await?;
         let zones = lock(&self.zones);
         let target = zones.expanded(name, self.time.moment());
         Ok((target != name.to_lowercase()).then_some(target))
@@ -57,6 +59,7 @@ impl Reads for Universe {
     }
 
     async fn lookup(&self, name: &Name, rtype: RecordType) -> Result<Lookup> {
+        self.resolves(name).await?;
         let asked = name.to_lowercase();
         if matches!(rtype, RecordType::A | RecordType::AAAA) {
             return Ok(self.address_lookup(asked, rtype));
@@ -76,6 +79,16 @@ impl Reads for Universe {
 }
 
 impl Universe {
+    /// Whether the recursive resolver answers.
+    async fn resolves(&self, name: &Name) -> Result<()> {
+        if self.hears(Peer::Resolver) {
+            return Ok(());
+        }
+        self.clock().sleep(PATIENCE).await;
+        let action = format!("look `{}` up", name.to_ascii());
+        Err(Error::new(Kind::Remote, action, "the resolver did not answer"))
+    }
+
     fn answer(&self, server: usize, name: &Name, rtype: RecordType) -> Answer {
         let (now, name) = (self.time.moment(), name.to_lowercase());
         let zones = lock(&self.zones);

@@ -7,6 +7,7 @@ use super::disk::Disk;
 use super::faults::Faults;
 use super::keys::KeyRing;
 use super::mail::MailServers;
+use super::notes;
 use super::senders::{Refused, Senders};
 use super::signing::Signer;
 use super::stand_ins::{Files, ReadFile};
@@ -19,7 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::flow::World;
 use crate::flow::apply::{self, Options as ApplyOptions};
 use crate::model::csr::Csr;
-use crate::model::desired::{Certificate, Desired, Dnssec, KeyAlgorithm};
+use crate::model::desired::{Certificate, Desired, KeyAlgorithm};
 use crate::model::key::SpkiDigest;
 use crate::model::outcome::{Outcome, Report};
 use crate::model::plan::Wish;
@@ -31,6 +32,7 @@ use crate::store::Store;
 use hickory_proto::rr::Name;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 /// What to rehearse.
@@ -126,6 +128,7 @@ impl Run {
             story: Mutex::new(Story::new(options.keep_trace)),
             keys: Mutex::new(keys),
             files: Mutex::new(files.contents.clone()),
+            asks: AtomicU64::new(0),
             signer,
             own_chain,
             me: me.clone(),
@@ -136,7 +139,7 @@ impl Run {
             senders,
             options: options.clone(),
             span: (start, end),
-            notes: notes(&desired, &files, late, options),
+            notes: notes::notes(&desired, &files, late, options),
             events: Vec::new(),
             counts: Counts::default(),
             refused: None,
@@ -246,6 +249,7 @@ impl Run {
         let chosen: Vec<&Certificate> =
             desired.certificates.values().filter(|c| only.is_none_or(|name| c.name == name)).collect();
         lock(&universe.faults).run_begins();
+        universe.asks.store(0, Ordering::Relaxed);
         let work = async {
             let memory = universe.memory().await;
             let world = World::new(desired.clone(), universe.effects(), memory);
@@ -266,7 +270,9 @@ impl Run {
                     .min()
                     .flatten()
                     .map(|due| due.min(self.asked_first()).as_millisecond());
-                let nothing = only.is_none() && lock(&universe.faults).effects() == 0;
+                // A question to the CA, and writing its answer down, is no news.
+                let asked = 2 * universe.asks.load(Ordering::Relaxed);
+                let nothing = only.is_none() && lock(&universe.faults).effects() == asked;
                 self.quiet = due.filter(|_| nothing).map(|due| (begun, due));
                 self.reported(&reports)
             }
@@ -415,36 +421,6 @@ impl Run {
             steps: story.all.clone().unwrap_or_default(),
         }
     }
-}
-
-/// What the world makes up, for people.
-fn notes(desired: &Desired, files: &Files, (every, _): (Moment, Moment), options: &Options) -> Vec<String> {
-    let apply = options.every / 3600;
-    let late =
-        if every % HOUR == 0 { format!("{} h", every / HOUR) } else { format!("{} min", every / MINUTE) };
-    let by_hand = desired.certificates.values().any(administrator::rotates_by_hand);
-    let people = match options.seed {
-        Some(_) => "; rotations and aborts asked for at any time".to_owned(),
-        None if by_hand => "; rotations that are left to you once a year".to_owned(),
-        None => String::new(),
-    };
-    let runs = match options.seed {
-        Some(_) => format!("`danesmith apply` every {apply} h at most, and less often now and then"),
-        None => format!("`danesmith apply` every {apply} h"),
-    };
-    let unsigned = desired.zones.values().filter(|zone| zone.dnssec == Dnssec::UnsignedOk);
-    let unsigned: Vec<_> =
-        unsigned.map(|zone| zone.apex.to_ascii().trim_end_matches('.').to_owned()).collect();
-    let signed = match unsigned.as_slice() {
-        [] => "every zone signed".to_owned(),
-        some => format!("every zone signed but {} (there, senders ignore TLSA)", some.join(", ")),
-    };
-    let mut notes = vec![format!(
-        "made up: a CA with Let's Encrypt's profiles, lifetimes, renewal information and limits; two servers for each mail host, of which the second takes new files every {late} only; name servers as zones.yaml has them under `check`, else two; {signed}; {runs}{people}"
-    )];
-    notes.push("caches: how many caches of senders hold the pins of which keys; A and B are keys, `?` and `+` records of somebody else".into());
-    notes.extend(files.notes.iter().cloned());
-    notes
 }
 
 /// When something is due for a certificate; `None`: now, for all we know.

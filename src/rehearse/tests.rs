@@ -243,3 +243,115 @@ fn a_picture_has_certificates_in_their_order_and_trouble_for_as_long_as_it_lasts
         assert!(told.iter().any(|words| fault.name.ends_with(words)), "{fault:?}");
     }
 }
+
+/// A fault that never happens proves nothing: each is seen in a few seeds, as the trace words it.
+#[test]
+fn every_kind_of_fault_happens() {
+    let desired = two_hosts();
+    let words = [
+        "killed before: UPDATE",
+        "killed after: UPDATE",
+        "killed before: the document",
+        "killed after: the document",
+        "killed after: finalize the order",
+        "UPDATE: Lost",
+        "UPDATE: AnswerLost",
+        "the document: Lost",
+        "finalize the order: AnswerLost",
+        ": Limited",
+        ": Broken",
+        "DNS problem: SERVFAIL",
+        "No space left on device",
+        "the reload command fails",
+        "the CA has trouble",
+        "the resolver does not answer",
+        "the primary takes no updates",
+        "does not answer danesmith",
+        "the CA revokes the certificate",
+        "the CA asks for early renewal",
+        "somebody deletes its files",
+        "somebody deletes the pin of",
+        "a foreign TLSA record is added",
+        "a foreign TLSA record is removed",
+        "the TTL at",
+        "min behind",
+        "min ahead",
+    ];
+    let missing = std::sync::Mutex::new(BTreeSet::from(words));
+    let next = AtomicU64::new(1);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let seed = next.fetch_add(1, Ordering::Relaxed)
+                    && seed <= 60
+                    && !missing.lock().unwrap().is_empty()
+                {
+                    let options = Options { keep_trace: true, ..options(60, Some(seed)) };
+                    let steps = rehearsed(&desired, &options).steps;
+                    missing.lock().unwrap().retain(|word| !steps.iter().any(|step| step.contains(word)));
+                }
+            });
+        }
+    });
+    let missing = missing.into_inner().unwrap();
+    assert!(missing.is_empty(), "never seen: {missing:?}");
+}
+
+#[test]
+fn what_the_ca_revokes_is_replaced_with_the_same_key_before_its_time() {
+    let desired = one_host("mx2");
+    let replaced = AtomicU64::new(0);
+    seeds(&desired, 60, (1, 17), |rehearsal| {
+        for revoked in rehearsal.events.iter().filter(|event| event.what == What::Revoked) {
+            let soon = revoked.at + SignedDuration::from_hours(72);
+            let news = |event: &&crate::model::rehearsal::Event| {
+                matches!(event.what, What::Renewed | What::Switched)
+                    && event.certificate == revoked.certificate
+                    && revoked.at < event.at
+                    && event.at < soon
+            };
+            replaced
+                .fetch_add(u64::from(rehearsal.events.iter().any(|event| news(&event))), Ordering::Relaxed);
+        }
+    });
+    assert!(replaced.into_inner() >= 3, "hardly any revoked certificate was replaced within three days");
+}
+
+#[test]
+fn certificates_live_as_long_as_their_profile_says() {
+    let mut desired = two_hosts();
+    desired.certificates.get_mut("mx1").unwrap().profile = Some("shortlived".into());
+    desired.certificates.get_mut("mx2").unwrap().profile = Some("tlsserver".into());
+    let rehearsal = rehearsed(&desired, &options(60, None));
+    assert_eq!(rehearsal.refusal, None);
+    // 160 h, renewed after half of it; 45 days, renewed after two thirds.
+    let (short, long) = (count(&rehearsal, "mx1", What::Renewed), count(&rehearsal, "mx2", What::Renewed));
+    assert!((16..=18).contains(&short), "{short} renewals in 60 days");
+    assert_eq!(long, 1);
+    assert_eq!(rehearsal.counts.failed, 0);
+    assert!(rehearsal.counts.budgets.iter().all(|b| b.most < b.limit), "{:?}", rehearsal.counts.budgets);
+}
+
+#[test]
+fn the_page_of_a_rehearsal_from_state_shows_what_is_served_and_pinned_from_its_first_moment() {
+    let desired = two_hosts();
+    let (state, from) = state_after(&desired, 10);
+    let options = Options { from, until: from + SignedDuration::from_hours(24 * 5), ..options(0, None) };
+    let rehearsal = rehearse(&desired, &options, &|_| None, Some(&state)).unwrap();
+    let timeline = super::timeline(&rehearsal, "zones.yaml");
+    assert_eq!(timeline.groups.len(), 2);
+    for group in &timeline.groups {
+        let at_first = |kind| {
+            let has = |lane: &&crate::model::timeline::Lane| {
+                lane.spans.iter().any(|span| span.kind == kind && span.from == from)
+            };
+            group.lanes.iter().filter(has).map(|lane| lane.label.as_str()).collect::<Vec<_>>()
+        };
+        use crate::model::timeline::SpanKind;
+        assert_eq!(at_first(SpanKind::Served).len(), 1, "{group:#?}");
+        assert_eq!(at_first(SpanKind::Ripe).len(), 2, "{group:#?}");
+    }
+    assert!(rehearsal.events.iter().all(|event| event.at >= from));
+    let lines: Vec<_> = timeline.verdict.iter().map(|line| line.what.as_str()).collect();
+    assert!(lines.contains(&"orders in 3 h") && lines.contains(&"DNS changes"), "{lines:?}");
+}

@@ -22,6 +22,7 @@ use danesmith_providers::{Change, Provider};
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The simulated world. Locks are held for a moment only, never while anybody waits; there is one thread.
@@ -40,6 +41,8 @@ pub(super) struct Universe {
     pub(super) keys: Mutex<KeyRing>,
     /// Files that zones.yaml names.
     pub(super) files: Mutex<BTreeMap<PathBuf, Vec<u8>>>,
+    /// How often this run asked when to renew.
+    pub(super) asks: AtomicU64,
     pub(super) signer: Signer,
     /// What servers present before anything is deployed.
     pub(super) own_chain: Vec<Vec<u8>>,

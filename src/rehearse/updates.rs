@@ -20,6 +20,17 @@ const ROUND: Duration = Duration::from_millis(40);
 /// How long an updater waits for an answer that never comes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+impl Updates {
+    /// A question that changes nothing.
+    async fn hears(&self) -> Result<(), Error> {
+        if self.universe.hears(Peer::Provider) {
+            return Ok(());
+        }
+        self.universe.clock().sleep(PATIENCE).await;
+        Err(Error::new(Class::Transient, "no answer"))
+    }
+}
+
 #[async_trait]
 impl Provider for Updates {
     fn describe(&self) -> String {
@@ -32,10 +43,11 @@ impl Provider for Updates {
     }
 
     async fn preflight(&self, _: &Name, _: &[(Name, RecordType)]) -> Result<(), Error> {
-        Ok(())
+        self.hears().await
     }
 
     async fn list(&self, _: &Name, name: &Name, rtype: RecordType) -> Result<RrSet, Error> {
+        self.hears().await?;
         Ok(lock(&self.universe.zones).newest(name, rtype))
     }
 

@@ -62,6 +62,14 @@ pub fn all_rehearsed(rehearsals: &[Rehearsal], source: &str) -> Output {
         "deliveries": sum(|r| r.counts.deliveries),
         "refused": 0,
         "rotations": sum(|r| r.counts.rotations),
+        "certificates": sum(|r| r.counts.certificates),
+        "orders": { "all": sum(|r| r.counts.orders) },
+        "runs": {
+            "all": sum(|r| r.counts.runs),
+            "put_off": sum(|r| r.counts.put_off),
+            "failed": sum(|r| r.counts.failed),
+            "killed": sum(|r| r.counts.killed),
+        },
     });
     Output { text, json }
 }

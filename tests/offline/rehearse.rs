@@ -1,7 +1,7 @@
 //! `rehearse` as it is typed: in an empty folder, without network.
 
 use crate::dir::Dir;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::{Command, Output};
 
 /// In a namespace whose only interface is down: a packet could not leave.
@@ -50,7 +50,9 @@ fn the_same_seed_prints_the_same_bytes_and_the_page_is_the_same() {
         text(&dir.read("one.html"))
             .contains("rehearsal of the built-in zones.example.yaml, faults of seed 7")
     );
-    let document: Value = serde_json::from_str(&once("one.html", &["--json"])).unwrap();
+    let json = once("one.html", &["--json"]);
+    assert_eq!(json, once("one.html", &["--json"]));
+    let document: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(
         (document["result"].as_str(), &document["rehearsal"]["refused"]),
         (Some("ok"), &Value::from(0))
@@ -80,7 +82,7 @@ certificates: {mx: {names: [mx.example.org], keys: managed, tlsa: [_25._tcp.mx.e
         (&["-c", "absent.yaml"][..], 78),
         (&["--until", "soon"], 64),
         (&["--until", "2026-11-22"], 64),
-        (&["--from-state", "--from", "2026-11-23"], 64),
+        (&["--providers", "other.yaml"], 64),
     ] {
         assert_eq!(rehearse(&dir, words).status.code(), Some(code), "{words:?}");
     }
@@ -90,12 +92,79 @@ certificates: {mx: {names: [mx.example.org], keys: managed, tlsa: [_25._tcp.mx.e
 #[test]
 fn without_the_waiting_a_seed_is_found_whose_refusal_is_told_with_its_last_steps() {
     let dir = Dir::new();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_danesmith"));
-    let words = ["rehearse", "--from", "2026-11-23", "--runs", "50", "--until", "30d"];
-    let output = command.args(words).current_dir(&dir.0).env("DANESMITH_TEST_WITHOUT_WAITING", "1").output();
-    let output = output.unwrap();
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_danesmith"));
+        command.args(words).current_dir(&dir.0).env("DANESMITH_TEST_WITHOUT_WAITING", "1").output().unwrap()
+    };
+    let output = run(&["rehearse", "--from", "2026-11-23", "--runs", "50", "--until", "30d"]);
+    let (told, error) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(5), "{told}\n{error}");
+    assert!(
+        told.contains("REFUSED with seed ") && error.contains("Nothing real was touched."),
+        "{told}\n{error}"
+    );
+    let (_, steps) = told.split_once("The last steps before:\n").unwrap();
+    let begins = |line: &&str| line.trim_start().starts_with("20") && line.len() > 20;
+    assert_eq!(steps.lines().filter(begins).count(), 20, "{steps}");
+    let trace = told.lines().find(|line| line.starts_with("trace ")).unwrap();
+    assert_eq!(trace.len(), "trace ".len() + 64);
+
+    // The command that it prints tells the same story.
+    let (_, again) = error.split_once("the same again: danesmith ").unwrap();
+    let again: Vec<&str> = again.lines().next().unwrap().split(' ').collect();
+    let repeated = run(&again);
+    assert_eq!(repeated.status.code(), Some(5));
+    assert_eq!(text(&repeated.stdout), told);
+}
+
+/// In the middle of a rotation: the example's mx1, served with one key, the pin of the other ripe, both in DNS.
+#[test]
+fn from_state_begins_with_keys_pins_and_a_rotation_as_they_are_and_touches_nothing() {
+    let dir = Dir::new();
+    let owners = ["_25._tcp.mx1.example.org.", "_465._tcp.mx1.example.org."];
+    let (a, b) = ("01".repeat(32), "02".repeat(32));
+    let pin = |owner: &str, key: &str| json!({"owner": owner, "spki": key, "first_published": "2026-10-01T00:00:00Z", "seen_everywhere": "2026-10-01T00:10:00Z"});
+    let certificate = |generation: u64, key: &str| {
+        json!({"generation": generation, "names": ["*.example.org", "example.org"], "spki": key, "serial": format!("0{generation}"),
+            "issuer": "CN=test", "certificate_id": "YQ.AQ", "not_before": "2026-10-20T00:00:00Z", "not_after": "2027-01-18T00:00:00Z"})
+    };
+    let pins: Vec<Value> = owners.iter().flat_map(|owner| [pin(owner, &a), pin(owner, &b)]).collect();
+    let history: Vec<Value> = owners
+        .iter()
+        .map(|owner| json!({"owner": owner, "since": "2026-09-01T00:00:00Z", "target": owner, "ttls": [{"ttl": 3600}]}))
+        .collect();
+    let document = json!({
+        "version": 1, "keys": {"active": a, "backup": b}, "installed": certificate(2, &b), "spare": certificate(1, &a),
+        "pins": pins, "history": history, "serving_since": "2026-01-01T00:00:00Z", "renewals": 3,
+        "rotation": {"phase": "deploying", "from": a, "to": b, "since": "2026-11-22T20:00:00Z"},
+        "renewal_info": {"certificate_id": "YQ.AQ", "directory": "https://ca.example/dir", "ask_again": "2026-11-23T03:00:00Z"},
+    });
+    let folder = dir.path("elsewhere/certificates/mx1");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("state.json"), document.to_string()).unwrap();
+    std::os::unix::fs::symlink("generations/2", folder.join("live")).unwrap();
+    let before = dir.read("elsewhere/certificates/mx1/state.json");
+
+    let words = ["--from-state", "--state", "elsewhere", "--until", "60d", "--html", "page.html"];
+    let output = rehearse(&dir, &words);
     let told = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(5), "{told}\n{}", text(&output.stderr));
-    assert!(told.contains("REFUSED with seed ") && told.contains("The last steps before:"), "{told}");
-    assert!(text(&output.stderr).contains("Nothing real was touched."));
+    assert_eq!(output.status.code(), Some(0), "{told}\n{}", text(&output.stderr));
+    for word in [
+        "certificates there: mx1; without one there: mx2, mx3, mx4, www",
+        "serves     key B is installed",
+        "stands     A, B: in DNS",
+        "rotation from key A to B is under way (deploying)",
+        "rotated    key B is the active one",
+        ", 0 refused",
+    ] {
+        let flat = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        let word = word.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(&word), "no `{word}` in:\n{told}");
+    }
+    let count =
+        |word: &str| told.lines().filter(|line| line.contains("  mx1   ") && line.contains(word)).count();
+    assert_eq!(count("  issued "), 0, "{told}");
+    assert_eq!(text(&rehearse(&dir, &words).stdout), told, "the same moment, the same story");
+    assert_eq!(dir.read("elsewhere/certificates/mx1/state.json"), before);
+    assert!(text(&dir.read("page.html")).contains("key B is installed"));
 }

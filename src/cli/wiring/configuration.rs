@@ -31,8 +31,17 @@ pub(in crate::cli) fn load(global: &Global) -> Result<Arc<Desired>> {
 pub(in crate::cli) fn rehearsed(global: &Global) -> Result<(Desired, String)> {
     let path = &global.config;
     if !path.exists() && path.as_os_str() == "zones.yaml" {
+        if global.providers.is_some() {
+            let e = Error::new(
+                Kind::Usage,
+                "rehearse",
+                "--providers stands beside a zones.yaml, and there is none here",
+            );
+            return Err(e.hint("name it with --config"));
+        }
         let built_in = config::template().map_err(config::problems_to_error)?;
-        return Ok((as_tested(built_in), "the built-in zones.example.yaml".into()));
+        let state = global.state.clone().unwrap_or(built_in.state.clone());
+        return Ok((as_tested(Desired { state, ..built_in }), "the built-in zones.example.yaml".into()));
     }
     let own = config::load_alone(path, global.providers.as_deref()).map_err(config::problems_to_error)?;
     let state = global.state.clone().unwrap_or(own.state.clone());
