@@ -11,9 +11,10 @@ use crate::flow::world::World;
 use crate::flow::zone_writer::text;
 use crate::model::document::OwedTxt;
 use danesmith_providers::Change;
-use futures_util::future::{join_all, try_join};
+use futures_util::future::{Either, join_all, select};
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
 /// A challenge that must be answered, and the owner name that its TXT value belongs to.
 pub(super) struct Pending<'a> {
@@ -85,10 +86,17 @@ pub(super) async fn publish(
         })
         .collect();
     let patience = targets.iter().filter_map(|(at, _)| world.zone_of(&at.via)).map(|z| z.propagation).max();
-    // Looking begins at once: while the writer reads its change back, the other servers may have it already.
-    try_join(write(world, &targets, &stale), wait(world, &expected, patience.unwrap_or_default()))
-        .await
-        .map(|_| ())
+    // Looking begins at once: while the writer reads its change back, the other servers may have it already. A failed
+    // look does not stop the writer: what is taken back next must not be on its way any more.
+    let written = pin!(write(world, &targets, &stale));
+    let seen = pin!(wait(world, &expected, patience.unwrap_or_default()));
+    match select(written, seen).await {
+        Either::Left((written, seen)) => {
+            written?;
+            seen.await
+        }
+        Either::Right((seen, written)) => written.await.and(seen),
+    }
 }
 
 /// Order URL and TXT values on disk, in one go, before the UPDATE.
