@@ -1,7 +1,7 @@
 //! The dns-01 challenges of an order: which must be answered, their TXT values published in one UPDATE per zone and seen
 //! on every server, all answered together. What we owe is on disk before it is published.
 
-use crate::acme::{Authorization, AuthorizationStatus, Ca, Challenge, Order};
+use crate::acme::{Authorization, AuthorizationStatus, Ca, Challenge, Order, Polled};
 use crate::error::{Error, Kind, Result};
 use crate::flow::locate::Located;
 use crate::flow::propagation::{Expected, wait};
@@ -147,19 +147,22 @@ async fn write(world: &World, targets: &[(&Located, BTreeSet<String>)], stale: &
     world.write(zones).await
 }
 
+/// Answers all challenges at once. How many there were, and the longest wait that the CA asks for.
 pub(super) async fn answer(
     world: &World,
     working: &Working<'_>,
     ca: &dyn Ca,
     challenges: &[Pending<'_>],
-) -> Result<()> {
+) -> Result<Polled<usize>> {
     working.step(world, "the CA validates");
     let answers = join_all(challenges.iter().map(|c| ca.answer(c.challenge))).await;
+    let mut retry_after = None;
     for (c, answer) in challenges.iter().zip(answers) {
-        answer.map_err(|mut e| {
+        let answered = answer.map_err(|mut e| {
             e.action = format!("answer the challenge for `{}`: {}", c.authorization.identifier, e.action);
             e
         })?;
+        retry_after = retry_after.max(answered.retry_after);
     }
-    Ok(())
+    Ok(Polled { value: challenges.len(), retry_after })
 }
