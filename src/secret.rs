@@ -17,9 +17,18 @@ const COMMAND_TIME: Duration = Duration::from_secs(10);
 /// How often a running command is looked at.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Where a secret is. The configuration never holds one itself.
+/// Where a secret is, and which line of the configuration says so. The configuration never holds one itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretRef {
+pub struct SecretRef {
+    /// Where it is.
+    pub source: Source,
+    /// `FILE:LINE:COLUMN: PATH` in the configuration, for errors; none for one that the command line names.
+    pub named_at: Option<String>,
+}
+
+/// A place that can hold a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
     /// `{file: PATH}`; one trailing newline is dropped.
     File(PathBuf),
     /// `{env: NAME}`
@@ -60,6 +69,12 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+impl From<Source> for SecretRef {
+    fn from(source: Source) -> Self {
+        SecretRef { source, named_at: None }
+    }
+}
+
 impl SecretRef {
     /// Reads the secret; one trailing newline (also CRLF) is dropped. A command may block for up to 10 s.
     ///
@@ -67,13 +82,13 @@ impl SecretRef {
     /// [`Kind::Config`] when the environment lacks what the reference names, [`Kind::Local`] when the file or the
     /// command fails, or gives nothing or more than 64 KiB.
     pub fn read(&self) -> Result<Secret> {
-        let bytes = match self {
-            SecretRef::File(path) => read_file(path).map_err(|why| self.failed(Kind::Local, why)),
-            SecretRef::Env(name) => std::env::var_os(name)
+        let bytes = match &self.source {
+            Source::File(path) => read_file(path).map_err(|why| self.failed(Kind::Local, why)),
+            Source::Env(name) => std::env::var_os(name)
                 .map(|value| Zeroizing::new(value.into_encoded_bytes()))
                 .ok_or_else(|| self.failed(Kind::Config, "the variable is not set".to_owned())),
-            SecretRef::Command(argv) => run(argv, COMMAND_TIME).map_err(|why| self.failed(Kind::Local, why)),
-            SecretRef::Credential(name) => {
+            Source::Command(argv) => run(argv, COMMAND_TIME).map_err(|why| self.failed(Kind::Local, why)),
+            Source::Credential(name) => {
                 let folder = std::env::var_os("CREDENTIALS_DIRECTORY");
                 let path = credential(name, folder).map_err(|why| self.failed(Kind::Config, why))?;
                 read_file(&path).map_err(|why| self.failed(Kind::Local, why))
@@ -88,15 +103,16 @@ impl SecretRef {
     }
 
     fn failed(&self, kind: Kind, why: String) -> Error {
-        let place = match self {
-            SecretRef::File(path) => format!("the file {}", path.display()),
-            SecretRef::Env(name) => format!("the environment variable {name}"),
+        let place = match &self.source {
+            Source::File(path) => format!("the file {}", path.display()),
+            Source::Env(name) => format!("the environment variable {name}"),
             // Only the program: an argument may be a password, against all advice.
-            SecretRef::Command(argv) => format!("the command {}", argv.first().map_or("", String::as_str)),
-            SecretRef::Credential(name) => format!("the systemd credential {name}"),
+            Source::Command(argv) => format!("the command {}", argv.first().map_or("", String::as_str)),
+            Source::Credential(name) => format!("the systemd credential {name}"),
         };
-        Error::new(kind, format!("read a secret from {place}"), why)
-            .hint("zones.yaml, or the file of --providers, says that the secret is there: put it there, or name its place anew")
+        let line = self.named_at.as_ref().map(|at| format!(", which {at} names")).unwrap_or_default();
+        Error::new(kind, format!("read a secret from {place}{line}"), why)
+            .hint("put the secret there, or name its place anew")
     }
 }
 
@@ -225,13 +241,13 @@ mod tests {
 
     fn read_bytes(bytes: &[u8], name: &str) -> Result<Secret> {
         let path = file(name, bytes);
-        let secret = SecretRef::File(path.clone()).read();
+        let secret = SecretRef::from(Source::File(path.clone())).read();
         std::fs::remove_file(path).unwrap();
         secret
     }
 
     fn sh(script: &str) -> SecretRef {
-        SecretRef::Command(["sh", "-c", script].map(str::to_owned).to_vec())
+        Source::Command(["sh", "-c", script].map(str::to_owned).to_vec()).into()
     }
 
     #[test]
@@ -248,23 +264,25 @@ mod tests {
         assert_eq!(read_bytes(&largest, "largest").unwrap().0.len(), 64 * 1024);
         let error = read_bytes(&[&largest[..], b"a"].concat(), "too-large").unwrap_err();
         assert_eq!(error.cause, "it is larger than 64 KiB");
-        let endless = SecretRef::File("/dev/zero".into()).read().unwrap_err();
+        let endless = SecretRef::from(Source::File("/dev/zero".into())).read().unwrap_err();
         assert_eq!(endless.cause, "it is larger than 64 KiB");
     }
 
     #[test]
     fn errors_say_where() {
-        let error = SecretRef::File("/nonexistent/tsig".into()).read().unwrap_err();
+        let error = SecretRef::from(Source::File("/nonexistent/tsig".into())).read().unwrap_err();
         assert_eq!(error.kind, Kind::Local);
         assert_eq!(
             error.to_string(),
             "could not read a secret from the file /nonexistent/tsig: No such file or directory (os error 2)"
         );
-        let error = SecretRef::Env("DANESMITH_NO_SUCH_VARIABLE".into()).read().unwrap_err();
+        let source = Source::Env("DANESMITH_NO_SUCH_VARIABLE".into());
+        let error = SecretRef { source, named_at: Some("zones.yaml:7:31: a.b".into()) }.read().unwrap_err();
         assert_eq!(error.kind, Kind::Config);
         assert_eq!(
             error.to_string(),
-            "could not read a secret from the environment variable DANESMITH_NO_SUCH_VARIABLE: the variable is not set"
+            "could not read a secret from the environment variable DANESMITH_NO_SUCH_VARIABLE, which zones.yaml:7:31: a.b \
+             names: the variable is not set"
         );
     }
 
@@ -284,7 +302,7 @@ mod tests {
             *sh("cat; env | grep -v -e ^PATH= -e ^PWD= -e ^SHLVL= -e ^_= | wc -l").read().unwrap().0,
             b"0"
         );
-        let literal = SecretRef::Command(["echo", "$HOME;x"].map(str::to_owned).to_vec());
+        let literal = SecretRef::from(Source::Command(["echo", "$HOME;x"].map(str::to_owned).to_vec()));
         assert_eq!(*literal.read().unwrap().0, b"$HOME;x");
     }
 
@@ -296,7 +314,7 @@ mod tests {
             error.to_string(),
             "could not read a secret from the command sh: it failed (exit status: 3); run it by hand to see why"
         );
-        let error = SecretRef::Command(vec!["/nonexistent/pass".into()]).read().unwrap_err();
+        let error = SecretRef::from(Source::Command(vec!["/nonexistent/pass".into()])).read().unwrap_err();
         assert!(error.cause.starts_with("it cannot be run: "), "{error}");
     }
 

@@ -290,6 +290,28 @@ fn redirects_are_refused() {
 }
 
 #[test]
+fn a_ca_that_takes_the_request_and_says_nothing_is_left_after_a_while() {
+    within(async {
+        let scene = Scene::registered().await;
+        let request = Duration::from_millis(200);
+        let timeouts = Timeouts { connect: Duration::from_secs(5), request };
+        let key = AccountKey::generate().unwrap().0;
+        let client =
+            Client::new(ClientConfig { timeouts, ..config(&scene.ca, key, scene.clock.clone()) }).unwrap();
+        client.register(&[], true, None).await.unwrap();
+        scene.ca.script(|request, _| request.path.contains("rder").then(Response::silent));
+        // reading may be repeated, placing an order may not: nobody knows what became of it
+        let read = client.order(&scene.url("/order/1")).await.unwrap_err();
+        assert!(read.kind == Kind::Remote && read.cause.contains("no answer in time"), "{read}");
+        let placed = client.new_order(&names()).await.unwrap_err();
+        assert!(placed.cause.contains("no answer in time"), "{placed}");
+        assert!(whole(&placed).contains("unknown"), "{}", whole(&placed));
+        assert_eq!(scene.ca.count("POST /order/1"), 4);
+        assert_eq!(scene.ca.count("POST /order"), 4 + 1);
+    });
+}
+
+#[test]
 fn an_endless_body_is_cut() {
     within(async {
         let scene = Scene::registered().await;

@@ -69,7 +69,7 @@ pub struct Change {
 /// What [`Provider::apply`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Applied {
-    /// Update messages (or API writes) that were sent; 0 when everything stood already.
+    /// Update messages (or API writes) that had something to change; 0 when everything stood already.
     pub writes: u32,
 }
 

@@ -125,7 +125,8 @@ async fn applying_twice_writes_once() {
         assert_eq!(provider.apply(&zone(), &four()).await.unwrap(), Applied { writes: 0 });
         let gone = [change(CHALLENGE, &[], &[txt("never there")])];
         assert_eq!(provider.apply(&zone(), &gone).await.unwrap(), Applied { writes: 0 });
-        assert_eq!((server.serial(), provider.counters().updates), (serial, 1));
+        // the second message asked the server itself whether the value is gone; nothing was changed by it
+        assert_eq!((server.serial(), provider.counters().updates), (serial, 2));
     })
     .await;
 }
@@ -221,6 +222,19 @@ async fn a_policy_that_denies_one_name_is_quoted_with_that_name() {
         let error = narrow.apply(&zone(), &[change(PINS, &[tlsa(1)], &[])]).await.unwrap_err();
         assert_eq!(error.class, Class::Auth, "{error}");
         assert!(error.hint.unwrap().starts_with("allow the key narrow"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_may_not_be_asked_whether_a_value_is_gone_is_looked_at() {
+    on_both(async |server: Server| {
+        let narrow = provider(server.address(), |c| c.key_name = name("narrow."));
+        let gone = [change(PINS, &[], &[tlsa(1)])];
+        assert_eq!(narrow.apply(&zone(), &gone).await.unwrap(), Applied { writes: 0 });
+        let wide = provider(server.address(), |_| {});
+        wide.apply(&zone(), &[change(PINS, &[tlsa(1)], &[])]).await.unwrap();
+        assert_eq!(narrow.apply(&zone(), &gone).await.unwrap_err().class, Class::Auth);
     })
     .await;
 }

@@ -88,6 +88,7 @@ impl Client {
                 reply.nonce.clone().into_iter().for_each(|nonce| self.transport.nonces.put(nonce));
                 return Ok(reply);
             }
+            tracing::debug!(url = call.url, "badNonce: sent again with the nonce of the refusal");
             nonce = reply.nonce.filter(|nonce| jws::is_base64url(nonce));
         }
         let cause = format!("{} refused {NONCE_TRIES} nonces in a row (badNonce)", call.url);

@@ -123,7 +123,10 @@ impl Transport {
         let outcome = self.receive(request, url).await;
         let ms = self.clock.elapsed().saturating_sub(started).as_millis() as u64;
         match &outcome {
-            Ok(reply) => tracing::debug!(%method, path, status = reply.status.as_u16(), ms, "acme request"),
+            Ok(reply) => {
+                let (status, version) = (reply.status.as_u16(), reply.version);
+                tracing::debug!(%method, path, status, ?version, ms, "acme request")
+            }
             Err(failure) => {
                 tracing::debug!(%method, path, failure = failure.text(), ms, "acme request failed")
             }

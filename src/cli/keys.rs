@@ -147,7 +147,8 @@ fn list(args: &ListArgs) -> Result<Output> {
             rows.push(named(path)?);
         }
     }
-    Ok(Output { text: table(&rows), json: rows.iter().map(|row| json(row, &rows)).collect() })
+    let keys: Vec<_> = rows.iter().map(|row| json(row, &rows)).collect();
+    Ok(Output { text: table(&rows), json: serde_json::json!({ "keys": keys }) })
 }
 
 /// The row of a file that was named, and so must be a key.

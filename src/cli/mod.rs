@@ -2,6 +2,7 @@
 
 mod account;
 mod apply;
+pub mod defect;
 pub mod files;
 mod init;
 mod interrupt;
@@ -164,8 +165,7 @@ fn conclude(printed: Result<()>, code: u8, ui: &Ui) -> u8 {
 
 /// Help, the version, or a wrong command line: nothing is parsed, so `--json` is looked for by hand.
 fn unparsed(e: &clap::Error, arguments: &[std::ffi::OsString]) -> u8 {
-    let json = arguments.iter().take_while(|a| *a != "--").any(|a| a == "--json");
-    if !json {
+    if !asks_for_json(arguments) {
         let _ = e.print();
         return if e.use_stderr() { Kind::Usage.exit_code() } else { 0 };
     }
@@ -187,7 +187,13 @@ fn unparsed(e: &clap::Error, arguments: &[std::ffi::OsString]) -> u8 {
     failed(&error, &ui)
 }
 
+fn asks_for_json(arguments: &[std::ffi::OsString]) -> bool {
+    arguments.iter().take_while(|a| *a != "--").any(|a| a == "--json")
+}
+
 fn execute(cli: Cli, ui: &Ui) -> Result<Finish> {
+    #[cfg(debug_assertions)]
+    defect::on_purpose();
     let Cli { global, command } = cli;
     match command {
         Command::Init(args) => init::run(&global, &args).map(Finish::ok),

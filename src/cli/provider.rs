@@ -9,7 +9,7 @@ use crate::flow;
 use crate::flow::authoritative::Authorities;
 use crate::model::desired::{Setting, Settings};
 use crate::report::{self, Output};
-use crate::secret::SecretRef;
+use crate::secret::{SecretRef, Source};
 use danesmith_providers::{conformance, kinds};
 use hickory_proto::rr::Name;
 use std::path::{Path, PathBuf};
@@ -142,8 +142,8 @@ fn pair(given: &str) -> Result<(String, &str)> {
 
 fn secret_place(place: &str) -> Result<SecretRef> {
     match place.split_once(':') {
-        Some(("file", path)) if !path.is_empty() => Ok(SecretRef::File(path.into())),
-        Some(("env", name)) if !name.is_empty() => Ok(SecretRef::Env(name.to_owned())),
+        Some(("file", path)) if !path.is_empty() => Ok(Source::File(path.into()).into()),
+        Some(("env", name)) if !name.is_empty() => Ok(Source::Env(name.to_owned()).into()),
         _ => Err(Error::new(Kind::Usage, "read the plugin's secrets", "one of them names no place")
             .hint("a secret never stands on a command line: write NAME=file:PATH or NAME=env:VARIABLE")),
     }

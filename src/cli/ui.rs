@@ -10,7 +10,16 @@ use crate::report::apply::error_json;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// Whether the result is out: there is one.
+static PRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the result is out already, whole or in part.
+pub(super) fn has_printed() -> bool {
+    PRINTED.load(Ordering::Relaxed)
+}
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -137,6 +146,7 @@ impl Drop for Bar {
 
 /// A closed pipe (`| head`) is no failure; a full disk is: a CSR that is cut would look like a result.
 fn out(text: &str) -> Result<()> {
+    PRINTED.store(true, Ordering::Relaxed);
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {

@@ -84,7 +84,7 @@ fn identifiers(list: &At<Vec<At<String>>>, context: &Context<'_>, sink: &mut Sin
         found.insert(name);
     }
     if list.value.is_empty() && list.place.line > 0 {
-        sink.say(&list.place, "at least one name is needed");
+        sink.say_with(&list.place, "at least one name is needed", "write `names: [mx1.example.org]`");
     }
     found.into_iter().collect()
 }

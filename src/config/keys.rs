@@ -43,10 +43,8 @@ fn algorithm(word: Option<&At<String>>, sink: &mut Sink) -> Option<KeyAlgorithm>
         "p256" => Some(KeyAlgorithm::P256),
         "p384" => Some(KeyAlgorithm::P384),
         _ => {
-            sink.say(
-                place,
-                format!("{} is not an algorithm danesmith makes keys for: p256 or p384", quote(value)),
-            );
+            let why = format!("{} is not an algorithm danesmith makes keys for", quote(value));
+            sink.say_with(place, why, "write p256 or p384, or drop the line: then it is p256");
             None
         }
     }
@@ -60,7 +58,7 @@ fn active(
 ) -> Option<ActiveKey> {
     match spec {
         spec::ActiveKey::Csr(file) => csr(file, names, context, sink).map(ActiveKey::Csr),
-        spec::ActiveKey::Key(file) => Some(ActiveKey::PrivateKey(file_path(&file.value, context.folder))),
+        spec::ActiveKey::Key(file) => Some(ActiveKey::PrivateKey(named(file, context.folder, sink))),
     }
 }
 
@@ -73,7 +71,8 @@ fn backup_key(
     match spec {
         spec::BackupKey::Csr(file) => csr(file, names, context, sink).map(BackupKey::Csr),
         spec::BackupKey::PublicKey(file) => readable(file, context.folder, sink).map(BackupKey::PublicKey),
-        spec::BackupKey::Key(file) => Some(BackupKey::PrivateKey(file_path(&file.value, context.folder))),
+        spec::BackupKey::Key(file) => Some(BackupKey::PrivateKey(named(file, context.folder, sink))),
+        spec::BackupKey::Managed => Some(BackupKey::Managed(KeyAlgorithm::P256)),
         spec::BackupKey::SpkiSha256(At { value, place }) => match digest(value) {
             Ok(digest) => Some(BackupKey::SpkiSha256(digest)),
             Err(why) => {
@@ -125,7 +124,8 @@ fn csr(file: &At<String>, names: &[String], context: &Context<'_>, sink: &mut Si
     let found = match (context.csr_names)(&path) {
         Ok(found) => found,
         Err(why) => {
-            sink.say(&file.place, format!("{} is not a usable CSR: {why}", quote(&file.value)));
+            let hint = "`danesmith keys csr` makes one of a private key";
+            sink.say_with(&file.place, format!("{} is not a usable CSR: {why}", quote(&file.value)), hint);
             return None;
         }
     };
@@ -158,16 +158,24 @@ fn difference(file: &str, wanted: &BTreeSet<String>, found: &BTreeSet<String>) -
     format!("the CSR {} is not for the certificate's names: {}", quote(file), parts.join("; "))
 }
 
+/// A file that is read when it is needed, which can be after it has gone.
+fn named(file: &At<String>, folder: &Path, sink: &mut Sink) -> PathBuf {
+    let path = file_path(&file.value, folder);
+    sink.names(&path, &file.place);
+    path
+}
+
 /// A path whose first byte can be read.
 pub(super) fn readable(file: &At<String>, folder: &Path, sink: &mut Sink) -> Option<PathBuf> {
-    let path = file_path(&file.value, folder);
+    let path = named(file, folder, sink);
     if sink.files() == Files::Unread {
         return Some(path);
     }
     match first_byte(&path) {
         Ok(()) => Some(path),
         Err(error) => {
-            sink.say(&file.place, format!("cannot read {}: {error}", quote(&file.value)));
+            let hint = "put the file there, or name its place anew; a relative path begins at the folder of zones.yaml";
+            sink.say_with(&file.place, format!("cannot read {}: {error}", quote(&file.value)), hint);
             None
         }
     }

@@ -1,8 +1,9 @@
 //! What is wrong with zones.yaml, where, and what to write instead. Values are echoed only where no secret can stand.
 
 use crate::error::{Error, Kind};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// One mistake in zones.yaml.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,12 +83,16 @@ pub(super) struct Sink {
     files: Files,
     /// Paths that misspelt fields were meant to be.
     meant: BTreeSet<String>,
+    /// Where files are named that are read later.
+    named: BTreeMap<PathBuf, String>,
 }
 
 impl Sink {
     /// An empty sink for one file.
     pub(super) fn new(file: &str) -> Self {
-        Sink { file: file.to_owned(), problems: Vec::new(), files: Files::Needed, meant: BTreeSet::new() }
+        let (problems, files) = (Vec::new(), Files::Needed);
+        let (meant, named) = Default::default();
+        Sink { file: file.to_owned(), problems, files, meant, named }
     }
 
     /// The same; says whether files that it names are to be there.
@@ -108,6 +113,21 @@ impl Sink {
     /// Records a problem with advice.
     pub(super) fn say_with(&mut self, place: &Place, message: impl Into<String>, hint: impl Into<String>) {
         self.push(place, message.into(), Some(hint.into()));
+    }
+
+    /// Remembers where a file is named that is read later.
+    pub(super) fn names(&mut self, path: &Path, place: &Place) {
+        self.named.insert(path.to_owned(), self.told(place));
+    }
+
+    /// What was remembered.
+    pub(super) fn take_named(&mut self) -> BTreeMap<PathBuf, String> {
+        std::mem::take(&mut self.named)
+    }
+
+    /// A place as errors tell it.
+    pub(super) fn told(&self, place: &Place) -> String {
+        format!("{}:{}:{}: {}", self.file, place.line, place.column, place.path)
     }
 
     /// Remembers that a misspelt field was meant to be the one at this path.

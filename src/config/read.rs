@@ -102,7 +102,8 @@ impl<'n> Fields<'n> {
             Some(node) => T::read(node, &path, sink),
             None if sink.blames(&path) => T::absent(),
             None => T::absent().or_else(|| {
-                sink.say(&self.place, format!("`{name}` is missing"));
+                let hint = format!("add `{name}: …` here");
+                sink.say_with(&self.place, format!("`{name}` is missing"), hint);
                 None
             }),
         }
@@ -137,7 +138,8 @@ pub(super) fn entries<'n>(
 ) -> Option<Vec<(&'n Node, &'n str, &'n Node)>> {
     let Value::Map(map) = &node.value else {
         let fields = if known.is_empty() { String::new() } else { format!(" of {}", known.join(", ")) };
-        sink.say(&node.place(path), format!("must be a mapping{fields}, not {}", node.what()));
+        let hint = "write its fields in lines of their own, indented, or in {braces}";
+        sink.say_with(&node.place(path), format!("must be a mapping{fields}, not {}", node.what()), hint);
         return None;
     };
     let mut first: HashMap<&str, u64> = HashMap::new();
@@ -153,7 +155,12 @@ pub(super) fn entries<'n>(
         };
         match first.get(name.as_str()) {
             Some(line) => {
-                sink.say(&key.place(&join(path, name)), format!("stands twice; first in line {line}"))
+                let twice = format!("stands twice; first in line {line}");
+                sink.say_with(
+                    &key.place(&join(path, name)),
+                    twice,
+                    "drop one of the two, or put them together",
+                );
             }
             None => {
                 first.insert(name, key.line);
@@ -174,7 +181,8 @@ pub(super) fn one_of<'n>(
     let found = entries(node, path, known, sink)?;
     let choice = known.iter().map(|word| format!("{{{word}: …}}")).collect::<Vec<_>>().join(", ");
     let [(key, name, value)] = found[..] else {
-        sink.say(&node.place(path), format!("must be exactly one of {choice}"));
+        let hint = "write one of them; the others belong elsewhere, or nowhere";
+        sink.say_with(&node.place(path), format!("must be exactly one of {choice}"), hint);
         return None;
     };
     if !known.contains(&name) {
@@ -201,17 +209,25 @@ impl Read for String {
     fn read(node: &Node, path: &str, sink: &mut Sink) -> Option<Self> {
         let place = node.place(path);
         match &node.value {
-            Value::Text(text) if text.trim().is_empty() => sink.say(&place, "must not be empty"),
-            Value::Text(text) if text.contains(char::is_control) => {
-                sink.say(&place, "holds a control character")
+            Value::Text(text) if text.trim().is_empty() => {
+                sink.say_with(&place, "must not be empty", "give a value or drop the line")
             }
+            Value::Text(text) if text.contains(char::is_control) => sink.say_with(
+                &place,
+                "holds a control character",
+                "write it anew, in one line and without tabs",
+            ),
             Value::Text(text) => return Some(text.clone()),
             Value::Int(_) | Value::Number | Value::Bool(_) => sink.say_with(
                 &place,
                 "must be text, but YAML takes it for a number or for true or false",
                 "write it in quotes",
             ),
-            _ => sink.say(&place, format!("must be text, not {}", node.what())),
+            _ => sink.say_with(
+                &place,
+                format!("must be text, not {}", node.what()),
+                "write one value, without brackets, braces or dashes",
+            ),
         }
         None
     }
@@ -224,7 +240,7 @@ pub(super) struct DurationText(pub(super) String);
 impl Read for DurationText {
     fn read(node: &Node, path: &str, sink: &mut Sink) -> Option<Self> {
         if let Value::Int(_) | Value::Number = node.value {
-            sink.say(&node.place(path), "lacks its unit: 30s, 5m, 12h, 30d or 2w");
+            sink.say_with(&node.place(path), "lacks its unit", "write it as in 30s, 5m, 12h, 30d or 2w");
             return None;
         }
         String::read(node, path, sink).map(DurationText)
@@ -252,7 +268,7 @@ pub(super) struct PeriodText(pub(super) String);
 impl Read for PeriodText {
     fn read(node: &Node, path: &str, sink: &mut Sink) -> Option<Self> {
         if let Value::Int(_) | Value::Number = node.value {
-            sink.say(&node.place(path), "lacks its unit: 90d, 26w or 1y");
+            sink.say_with(&node.place(path), "lacks its unit", "write it as in 90d, 26w or 1y");
             return None;
         }
         String::read(node, path, sink).map(PeriodText)
@@ -278,7 +294,8 @@ impl Read for bool {
         if let Value::Bool(value) = node.value {
             return Some(value);
         }
-        sink.say(&node.place(path), format!("must be `true` or `false`, not {}", node.what()));
+        let hint = "write one of these two words, without quotes";
+        sink.say_with(&node.place(path), format!("must be `true` or `false`, not {}", node.what()), hint);
         None
     }
 }
@@ -288,7 +305,8 @@ impl Read for u64 {
         if let Value::Int(value) = node.value {
             return Some(value);
         }
-        sink.say(&node.place(path), format!("must be a whole number, not {}", node.what()));
+        let hint = "write digits only, without quotes, sign or unit";
+        sink.say_with(&node.place(path), format!("must be a whole number, not {}", node.what()), hint);
         None
     }
 }

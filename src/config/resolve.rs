@@ -9,7 +9,7 @@ use super::read::{At, DurationText, Map};
 use super::{CsrNames, defaults, deploy, rotation, servers, spec};
 use crate::model::desired::{Account, Desired, Dnssec, Zone};
 use crate::model::policy::Policy;
-use crate::secret::SecretRef;
+use crate::secret::{SecretRef, Source};
 use hickory_proto::rr::Name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -79,6 +79,7 @@ pub(super) fn resolve(
         accounts: foundation.accounts,
         provider_files: foundation.provider_files,
         providers: foundation.providers,
+        named: sink.take_named(),
         zones,
         certificates,
     })
@@ -129,25 +130,30 @@ pub(super) fn entry_name(name: &At<String>, sink: &mut Sink) -> Option<()> {
 
 /// Where a secret is; it is not read.
 pub(super) fn secret(spec: &spec::Secret, folder: &Path, sink: &mut Sink) -> Option<SecretRef> {
-    match spec {
-        spec::Secret::File(path) => Some(SecretRef::File(file_path(&path.value, folder))),
+    let source = match spec {
+        spec::Secret::File(path) => Source::File(file_path(&path.value, folder)),
         spec::Secret::Env(At { value, place }) => {
             let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                 && !value.starts_with(|c: char| c.is_ascii_digit());
             if !plain {
-                sink.say(place, "is not the name of an environment variable"); // not echoed: it may be the secret itself
+                // Not echoed: it may be the secret itself.
+                let hint = "write the variable's name, without `$`; its value belongs into the environment";
+                sink.say_with(place, "is not the name of an environment variable", hint);
+                return None;
             }
-            plain.then(|| SecretRef::Env(value.clone()))
+            Source::Env(value.clone())
         }
-        spec::Secret::Command(argv) => argv_of(argv, folder, sink).map(SecretRef::Command),
+        spec::Secret::Command(argv) => Source::Command(argv_of(argv, folder, sink)?),
         spec::Secret::Credential(At { value, place }) => {
-            let plain = !value.contains('/') && value != "." && value != "..";
-            if !plain {
-                sink.say(place, "is not the name of a credential: it cannot hold a `/`");
+            if value.contains('/') || value == "." || value == ".." {
+                let hint = "write the name that LoadCredential= gives it";
+                sink.say_with(place, "is not the name of a credential: it cannot hold a `/`", hint);
+                return None;
             }
-            plain.then(|| SecretRef::Credential(value.clone()))
+            Source::Credential(value.clone())
         }
-    }
+    };
+    Some(SecretRef { source, named_at: Some(sink.told(&spec.place())) })
 }
 
 /// A duration within a range, or what stands for none.
@@ -180,7 +186,8 @@ fn zones(map: &Map<spec::Zone>, context: &mut Context<'_>, sink: &mut Sink) -> B
             None => Some(String::new()), // its problem is reported; names in it are covered
         };
         if context.zones.insert(apex.clone(), provider.clone()).is_some() {
-            sink.say(&name.place, format!("the zone {} stands twice, in two spellings", quote(&apex)));
+            let twice = format!("the zone {} stands twice, in two spellings", quote(&apex));
+            sink.say_with(&name.place, twice, "drop one of the two, or put them together");
         }
         if let Some(zone) = spec.as_ref().and_then(|spec| zone(&apex, provider, spec, context, sink)) {
             zones.insert(zone.apex.clone(), zone);
@@ -264,7 +271,7 @@ fn dnssec(at: &At<String>, sink: &mut Sink) -> Option<Dnssec> {
 pub(super) fn argv_of(argv: &At<Vec<At<String>>>, folder: &Path, sink: &mut Sink) -> Option<Vec<String>> {
     let mut words: Vec<String> = argv.value.iter().map(|at| at.value.clone()).collect();
     let Some(program) = words.first_mut() else {
-        sink.say(&argv.place, "is an empty list: a program is missing");
+        sink.say_with(&argv.place, "is an empty list: a program is missing", "write [PROGRAM, ARGUMENT, …]");
         return None;
     };
     if program.contains('/') {

@@ -193,6 +193,8 @@ pub(super) enum BackupKey {
     SpkiSha256(At<String>),
     /// A private key file.
     Key(At<String>),
+    /// danesmith makes and keeps it, P-256, and makes the next one after each rotation.
+    Managed,
 }
 
 /// What presents the certificate.
@@ -345,6 +347,9 @@ impl Read for ActiveKey {
 
 impl Read for BackupKey {
     fn read(node: &Node, path: &str, sink: &mut Sink) -> Option<Self> {
+        if matches!(&node.value, Value::Text(word) if word == "managed") {
+            return Some(BackupKey::Managed);
+        }
         let (kind, value, path) = one_of(node, path, &["csr", "public_key", "spki_sha256", "key"], sink)?;
         let text = At::read(value, &path, sink)?;
         Some(match kind {

@@ -71,7 +71,8 @@ impl Node {
 /// Reads one document. Syntax errors end the reading: there is one, in `sink`.
 pub(super) fn parse(text: &str, sink: &mut Sink) -> Option<Node> {
     if text.contains('\0') {
-        sink.say(&document(1, 1), "a zero byte stands in this file: it is not text");
+        let hint = "`danesmith init` writes a commented one";
+        sink.say_with(&document(1, 1), "a zero byte stands in this file: it is not text", hint);
         return None;
     }
     match serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options()) {
@@ -108,23 +109,24 @@ fn report(error: &serde_saphyr::Error, sink: &mut Sink) {
     let (line, column) = error.location().map_or((1, 1), |at| (at.line().max(1), at.column().max(1)));
     let text = error.to_string();
     let words = text.split(" at line ").next().unwrap_or(&text);
-    let message = match words {
+    let (message, hint) = match words {
         _ if words.starts_with("multiple YAML documents") => {
-            "a second document begins; zones.yaml is one".to_owned()
+            ("a second document begins; zones.yaml is one".to_owned(), "put both together, without the `---`")
         }
-        _ if words.starts_with("budget breached") => {
-            "holds more or deeper than a zones.yaml ever needs".to_owned()
-        }
-        _ => format!("is not YAML: {}", without_quotations(words)),
-    };
-    match words.contains("unknown anchor") {
-        true => sink.say_with(
-            &document(line, column),
-            message,
+        _ if words.starts_with("budget breached") => (
+            "holds more or deeper than a zones.yaml ever needs".to_owned(),
+            "look for aliases (*name) that repeat much; several files with a state directory each are possible, too",
+        ),
+        _ if words.contains("unknown anchor") => (
+            format!("is not YAML: {}", without_quotations(words)),
             "what begins with * wants quotes: \"*.example.org\"",
         ),
-        false => sink.say(&document(line, column), message),
-    }
+        _ => (
+            format!("is not YAML: {}", without_quotations(words)),
+            "look at this line and the one above: indentation by spaces, quotes, brackets, a blank after each colon",
+        ),
+    };
+    sink.say_with(&document(line, column), message, hint);
 }
 
 /// Anything in quotes that is longer than punctuation becomes `…`.

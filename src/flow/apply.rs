@@ -9,6 +9,7 @@ use crate::flow::working::Working;
 use crate::flow::world::World;
 use crate::flow::{deploy, issue, observe, publish, renewal_info, rotate, txt};
 use crate::model::desired::{Certificate, Dnssec, Endpoints, Keys};
+use crate::model::document::KeyPair;
 use crate::model::key::SpkiDigest;
 use crate::model::ledger;
 use crate::model::outcome::{Outcome, Report};
@@ -142,12 +143,13 @@ async fn keys_of(world: &World, working: &mut Working<'_>) -> Result<WantedKeys>
 
 async fn own_keys(world: &World, working: &mut Working<'_>) -> Result<WantedKeys> {
     match (keys::known(world, working.wanted, &working.document).await?, &working.wanted.keys) {
-        // The keys were the administrator's until now, and the last rotation used the backup key up.
-        (Some(WantedKeys { backup: None, .. }), Keys::Managed(_)) if working.document.rotation.is_none() => {
+        // The keys were the administrator's until now, and the last rotation used the backup key up; or `backup: managed`
+        // is new.
+        (Some(WantedKeys { active, backup: None, .. }), keys)
+            if keys.managed_backup().is_some() && working.document.rotation.is_none() =>
+        {
             let backup = keys::make_backup(world, working.wanted).await?;
-            if let Some(pair) = &mut working.document.keys {
-                pair.backup = backup;
-            }
+            working.document.keys = Some(KeyPair { active, backup });
             working.save(world).await?;
             working.changed("made a backup key: there was none".into());
             keys::known(world, working.wanted, &working.document)

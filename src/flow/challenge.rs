@@ -1,7 +1,7 @@
 //! The dns-01 challenges of an order: which must be answered, their TXT values published in one UPDATE per zone and seen
 //! on every server, all answered together. What we owe is on disk before it is published.
 
-use crate::acme::{Authorization, AuthorizationStatus, Ca, Challenge, Order};
+use crate::acme::{Authorization, AuthorizationStatus, Ca, Challenge, Order, Polled};
 use crate::error::{Error, Kind, Result};
 use crate::flow::locate::Located;
 use crate::flow::propagation::{Expected, wait};
@@ -11,9 +11,10 @@ use crate::flow::world::World;
 use crate::flow::zone_writer::text;
 use crate::model::document::OwedTxt;
 use danesmith_providers::Change;
-use futures_util::future::{join_all, try_join};
+use futures_util::future::{Either, join_all, select};
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
 /// A challenge that must be answered, and the owner name that its TXT value belongs to.
 pub(super) struct Pending<'a> {
@@ -85,10 +86,17 @@ pub(super) async fn publish(
         })
         .collect();
     let patience = targets.iter().filter_map(|(at, _)| world.zone_of(&at.via)).map(|z| z.propagation).max();
-    // Looking begins at once: while the writer reads its change back, the other servers may have it already.
-    try_join(write(world, &targets, &stale), wait(world, &expected, patience.unwrap_or_default()))
-        .await
-        .map(|_| ())
+    // Looking begins at once: while the writer reads its change back, the other servers may have it already. A failed
+    // look does not stop the writer: what is taken back next must not be on its way any more.
+    let written = pin!(write(world, &targets, &stale));
+    let seen = pin!(wait(world, &expected, patience.unwrap_or_default()));
+    match select(written, seen).await {
+        Either::Left((written, seen)) => {
+            written?;
+            seen.await
+        }
+        Either::Right((seen, written)) => written.await.and(seen),
+    }
 }
 
 /// Order URL and TXT values on disk, in one go, before the UPDATE.
@@ -139,19 +147,22 @@ async fn write(world: &World, targets: &[(&Located, BTreeSet<String>)], stale: &
     world.write(zones).await
 }
 
+/// Answers all challenges at once. How many there were, and the longest wait that the CA asks for.
 pub(super) async fn answer(
     world: &World,
     working: &Working<'_>,
     ca: &dyn Ca,
     challenges: &[Pending<'_>],
-) -> Result<()> {
+) -> Result<Polled<usize>> {
     working.step(world, "the CA validates");
     let answers = join_all(challenges.iter().map(|c| ca.answer(c.challenge))).await;
+    let mut retry_after = None;
     for (c, answer) in challenges.iter().zip(answers) {
-        answer.map_err(|mut e| {
+        let answered = answer.map_err(|mut e| {
             e.action = format!("answer the challenge for `{}`: {}", c.authorization.identifier, e.action);
             e
         })?;
+        retry_after = retry_after.max(answered.retry_after);
     }
-    Ok(())
+    Ok(Polled { value: challenges.len(), retry_after })
 }

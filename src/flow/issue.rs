@@ -2,7 +2,7 @@
 //! answer all challenges at once, finalize, download, check, install. The order's URL and every TXT value are on disk
 //! before the request that makes us owe them.
 
-use crate::acme::{Ca, Order, OrderStatus};
+use crate::acme::{Ca, Order, OrderStatus, Polled};
 use crate::clock::minute;
 use crate::error::{Error, Kind, Result};
 use crate::flow::keys::{self, Material};
@@ -16,9 +16,10 @@ use crate::model::document::Installed;
 use crate::model::key::SpkiDigest;
 use crate::model::ledger;
 use crate::store::Generation;
-use futures_util::future::{join, join_all, try_join, try_join_all};
+use futures_util::future::{Either, join, join_all, select, try_join, try_join_all};
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
 /// What happens to the certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,10 +91,17 @@ async fn prepare(
         let places: BTreeMap<Name, Located> = located.into_iter().map(|l| (l.asked.clone(), l)).collect();
         Ok::<_, Error>(places)
     };
-    // The DNS side decides first: wrong credentials are told before the CA hears of anything.
-    let (ca, places) = join(connect, survey).await;
-    let places = places?;
-    Ok((ca?, places))
+    // The DNS side decides first: what is wrong there is told at once, whatever the CA does meanwhile.
+    match select(pin!(connect), pin!(survey)).await {
+        Either::Left((ca, survey)) => {
+            let places = survey.await?;
+            Ok((ca?, places))
+        }
+        Either::Right((places, connect)) => {
+            let places = places?;
+            Ok((connect.await?, places))
+        }
+    }
 }
 
 /// One early question per zone; its answer does not matter.
@@ -162,26 +170,24 @@ async fn fulfil(
     order: Order,
     material: &Material,
 ) -> Result<Chain> {
-    let mut order = order;
-    if order.status == OrderStatus::Pending {
+    let mut order = Polled { value: order, retry_after: None };
+    if order.value.status == OrderStatus::Pending {
         working.step(world, "reading the authorizations");
         let authorizations =
-            try_join_all(order.authorizations.iter().map(|url| ca.authorization(url))).await?;
+            try_join_all(order.value.authorizations.iter().map(|url| ca.authorization(url))).await?;
         let authorizations: Vec<_> = authorizations.into_iter().map(|p| p.value).collect();
-        let challenges = challenge::challenges(&order, &authorizations)?;
+        let challenges = challenge::challenges(&order.value, &authorizations)?;
         challenge::publish(world, working, ca, places, &challenges).await?;
-        challenge::answer(world, working, ca, &challenges).await?;
-        order = order::validated(world, working, ca, order, challenges.len(), material).await?;
+        let answered = challenge::answer(world, working, ca, &challenges).await?;
+        order = order::validated(world, working, ca, order.value, &answered, material).await?;
     } else {
         working.save(world).await?;
     }
     // What is owed is removed while the CA signs.
     let owed = working.document.owed.clone();
-    let (chain, (left, failed)) = join(
-        order::download(world, working.wanted.preferred_chain.as_deref(), ca, order, material),
-        txt::remove(world, &owed),
-    )
-    .await;
+    let (clock, preferred) = (world.clock.as_ref(), working.wanted.preferred_chain.as_deref());
+    let (chain, (left, failed)) =
+        join(order::download(clock, preferred, ca, order, material), txt::remove(world, &owed)).await;
     working.document.owed = left;
     if let Some(e) = failed {
         working.warn(format!("TXT records of this run still stand; the next run removes them: {e}"));
@@ -210,9 +216,9 @@ async fn clean_up_after(world: &World, working: &mut Working<'_>, error: Error) 
     }
     match failed {
         None => error,
-        Some(e) => {
-            error.hint(format!("TXT records of this run still stand and are removed by the next run: {e}"))
-        }
+        Some(e) => error.hint(format!(
+            "TXT records of this run may still stand; the next run looks again and removes them: {e}"
+        )),
     }
 }
 

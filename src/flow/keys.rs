@@ -54,12 +54,13 @@ pub(super) async fn known(
     };
     let second = match backup {
         None => None,
+        Some(BackupKey::Managed(_)) => return Ok(Some(beside_a_managed_backup(document, first))),
         Some(BackupKey::SpkiSha256(digest)) => Some((*digest, false)),
         Some(BackupKey::Csr(path)) => Some((csr(world, path).await?.spki, true)),
         Some(BackupKey::PrivateKey(path)) => Some((private(world, path).await?.spki(), true)),
         Some(BackupKey::PublicKey(path)) => {
             let bytes = world.open.file(path).await?;
-            let key = key::read_any(&bytes).map_err(|e| e.in_file(format!("`{}`", path.display())))?.0;
+            let key = key::read_any(&bytes).map_err(|e| e.in_file(named(world, path)))?.0;
             Some((key, false))
         }
     };
@@ -99,6 +100,15 @@ fn roles(document: &Document, first: SpkiDigest, second: Option<(SpkiDigest, boo
     as_written
 }
 
+/// The administrator gave the first key; those that rotations lead to are ours, once they are made.
+fn beside_a_managed_backup(document: &Document, first: SpkiDigest) -> WantedKeys {
+    let pair = document.keys.as_ref();
+    let went_on = pair.filter(|_| document.retired.contains(&first));
+    let active = went_on.map_or(first, |pair| pair.active);
+    let backup = pair.and_then(|pair| pair.backup).filter(|backup| *backup != active);
+    WantedKeys { active, backup, backup_usable: backup.is_some(), siblings: Vec::new() }
+}
+
 /// Makes active and backup key. They are on disk, and in the document, before anything uses them.
 pub(super) async fn make(
     world: &World,
@@ -123,7 +133,7 @@ pub(super) async fn make(
 
 /// Makes the next backup key, on disk before anything names it; `None` where the administrator gives the keys.
 pub(super) async fn make_backup(world: &World, wanted: &Certificate) -> Result<Option<SpkiDigest>> {
-    let Keys::Managed(algorithm) = wanted.keys else { return Ok(None) };
+    let Some(algorithm) = wanted.keys.managed_backup() else { return Ok(None) };
     let key = world.open.new_key(&wanted.name, algorithm)?;
     world.store.save_key(&wanted.name, key.spki(), secret(&key)).await?;
     Ok(Some(key.spki()))
@@ -132,7 +142,7 @@ pub(super) async fn make_backup(world: &World, wanted: &Certificate) -> Result<O
 /// The CSR of one of the keys, and the key itself where danesmith has it.
 pub(super) async fn material(world: &World, wanted: &Certificate, key: SpkiDigest) -> Result<Material> {
     let Keys::Own { active, backup } = &wanted.keys else {
-        let pem = world.store.key(&wanted.name, key).await?.ok_or_else(|| lost(wanted, key))?;
+        let pem = kept(world, wanted, key).await?.ok_or_else(|| lost(wanted, key))?;
         let private = PrivateKey::from_bytes(pem.bytes()).map_err(Error::from)?;
         return Ok(Material { csr: private.csr(&wanted.names)?, private: Some(pem) });
     };
@@ -144,7 +154,11 @@ pub(super) async fn material(world: &World, wanted: &Certificate, key: SpkiDiges
     match backup {
         Some(BackupKey::PrivateKey(path)) => keys.push(path),
         Some(BackupKey::Csr(path)) => csrs.push(path),
-        Some(BackupKey::PublicKey(_) | BackupKey::SpkiSha256(_)) | None => {}
+        Some(BackupKey::PublicKey(_) | BackupKey::SpkiSha256(_) | BackupKey::Managed(_)) | None => {}
+    }
+    if let Some(pem) = kept(world, wanted, key).await? {
+        let private = PrivateKey::from_bytes(pem.bytes()).map_err(Error::from)?;
+        return Ok(Material { csr: private.csr(&wanted.names)?, private: Some(pem) });
     }
     for path in keys {
         let private = private(world, path).await?;
@@ -158,6 +172,14 @@ pub(super) async fn material(world: &World, wanted: &Certificate, key: SpkiDiges
         }
     }
     Err(lost(wanted, key))
+}
+
+/// A key that danesmith made, where it makes any.
+async fn kept(world: &World, wanted: &Certificate, key: SpkiDigest) -> Result<Option<Secret>> {
+    match wanted.keys.managed_backup() {
+        Some(_) => world.store.key(&wanted.name, key).await,
+        None => Ok(None),
+    }
 }
 
 /// Whether somebody deleted the installed files.
@@ -205,6 +227,9 @@ pub(super) async fn siblings(world: &World, wanted: &Certificate) -> Vec<Sibling
 /// Whether danesmith has the private key of the administrator's that is served.
 async fn installed_with_key(world: &World, wanted: &Certificate, key: SpkiDigest) -> bool {
     let Keys::Own { active, backup } = &wanted.keys else { return true };
+    if kept(world, wanted, key).await.is_ok_and(|kept| kept.is_some()) {
+        return true;
+    }
     let mut paths = Vec::new();
     if let ActiveKey::PrivateKey(path) = active {
         paths.push(path);
@@ -226,9 +251,14 @@ pub(super) async fn lost_keys(
     wanted: &Certificate,
     document: &Document,
 ) -> Result<Vec<String>> {
-    let (Keys::Managed(_), Some(pair)) = (&wanted.keys, &document.keys) else { return Ok(Vec::new()) };
+    let (Some(_), Some(pair)) = (wanted.keys.managed_backup(), &document.keys) else { return Ok(Vec::new()) };
+    let ours = match &wanted.keys {
+        Keys::Managed(_) => Some(pair.active),
+        // The first key is the administrator's; each later one was a backup key of ours.
+        Keys::Own { .. } => Some(pair.active).filter(|_| !document.retired.is_empty()),
+    };
     let mut lost = Vec::new();
-    for (role, spki) in [("active", Some(pair.active)), ("backup", pair.backup)] {
+    for (role, spki) in [("active", ours), ("backup", pair.backup)] {
         if let Some(spki) = spki
             && !world.store.holds_key(&wanted.name, spki).await?
         {
@@ -259,7 +289,7 @@ async fn checked_csr(world: &World, path: &Path, names: &[String]) -> Result<Vec
 
 async fn csr(world: &World, path: &Path) -> Result<Csr> {
     let bytes = world.open.file(path).await?;
-    let csr = Csr::parse(&bytes).map_err(|e| e.in_file(format!("`{}`", path.display())))?;
+    let csr = Csr::parse(&bytes).map_err(|e| e.in_file(named(world, path)))?;
     for warning in &csr.warnings {
         tracing::warn!("{}: {warning}", path.display());
     }
@@ -268,7 +298,13 @@ async fn csr(world: &World, path: &Path) -> Result<Csr> {
 
 async fn private(world: &World, path: &Path) -> Result<PrivateKey> {
     let bytes = Secret::new(world.open.file(path).await?);
-    PrivateKey::from_bytes(bytes.bytes()).map_err(|e| e.in_file(format!("`{}`", path.display())))
+    PrivateKey::from_bytes(bytes.bytes()).map_err(|e| e.in_file(named(world, path)))
+}
+
+/// A file, and the line of zones.yaml that names it.
+fn named(world: &World, path: &Path) -> String {
+    let line = world.desired().named.get(path).map(|at| format!(", which {at} names")).unwrap_or_default();
+    format!("`{}`{line}", path.display())
 }
 
 fn secret(key: &PrivateKey) -> Secret {

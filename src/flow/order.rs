@@ -2,7 +2,7 @@
 //! before anything is finalized.
 
 use crate::acme::{Ca, NewOrder, Order, OrderStatus, Polled};
-use crate::clock::minute;
+use crate::clock::{Clock, minute};
 use crate::error::{Error, Kind, Result};
 use crate::flow::keys::Material;
 use crate::flow::working::Working;
@@ -92,24 +92,27 @@ pub(super) async fn validated(
     working: &mut Working<'_>,
     ca: &dyn Ca,
     order: Order,
-    answered: usize,
+    answered: &Polled<usize>,
     material: &Material,
-) -> Result<Order> {
+) -> Result<Polled<Order>> {
     let began = world.clock.elapsed();
+    let (any, asked) = (answered.value > 0, answered.retry_after);
     let usual = world.memory().validation_ms.get(&ca.describe()).map(|ms| Duration::from_millis(*ms));
-    if let Some(usual) = usual.filter(|u| *u <= QUICK_CA && answered > 0) {
+    let soon = |usual: &Duration| *usual <= QUICK_CA && asked.is_none_or(|asked| asked <= *usual);
+    if let Some(usual) = usual.filter(|usual| any && soon(usual)) {
         world.clock.sleep(usual).await;
         if let Some(finalized) = ca.finalize(&order, &material.csr).await? {
             remember(world, ca, (usual * 4 / 5).max(SHORTEST_WAIT));
-            return Ok(finalized.value);
+            return Ok(finalized);
         }
     }
+    let clock = world.clock.as_ref();
     let (order, asked_at) =
-        poll(world, ca, &order.url, SHORTEST_POLL, |o| o.status != OrderStatus::Pending).await?;
-    if order.status == OrderStatus::Invalid {
-        return Err(refused(world, working, ca, &order).await);
+        poll(clock, ca, &order.url, (SHORTEST_POLL, asked), |o| o.status != OrderStatus::Pending).await?;
+    if order.value.status == OrderStatus::Invalid {
+        return Err(refused(world, working, ca, &order.value).await);
     }
-    if answered > 0 {
+    if any {
         remember(world, ca, asked_at.saturating_sub(began));
     }
     Ok(order)
@@ -122,38 +125,54 @@ fn remember(world: &World, ca: &dyn Ca, took: Duration) {
     });
 }
 
-/// Looks at the order until `done`, as often as the CA allows (RFC 8555 §7.4, Retry-After).
-/// Also says when the look that found it was sent.
+/// Looks at the order until `done`, as often as the CA allows (RFC 8555 §7.4, Retry-After): the first time after `first`
+/// or what an earlier answer asked for. Also says when the look that found it was sent.
 async fn poll(
-    world: &World,
+    clock: &dyn Clock,
     ca: &dyn Ca,
     url: &str,
-    first: Duration,
+    (first, mut asked): (Duration, Option<Duration>),
     done: impl Fn(&Order) -> bool,
-) -> Result<(Order, Duration)> {
-    let began = world.clock.elapsed();
-    let mut pause = first;
+) -> Result<(Polled<Order>, Duration)> {
+    let began = clock.elapsed();
+    let mut own = first;
+    let mut status = OrderStatus::Processing;
     loop {
-        world.clock.sleep(pause).await;
-        let asked_at = world.clock.elapsed();
-        let Polled { value: order, retry_after } = ca.order(url).await?.ok_or_else(|| {
+        let waited = clock.elapsed().saturating_sub(began);
+        let Some(pause) = pause(asked, own, CA_PATIENCE.saturating_sub(waited)) else {
+            return Err(out_of_patience(url, status, waited, asked));
+        };
+        clock.sleep(pause).await;
+        let asked_at = clock.elapsed();
+        let order = ca.order(url).await?.ok_or_else(|| {
             Error::new(Kind::Remote, format!("look at the order {url}"), "the CA does not know it any more")
                 .hint("run again: a new order is made")
         })?;
-        if done(&order) {
+        if done(&order.value) {
             return Ok((order, asked_at));
         }
-        let waited = asked_at.saturating_sub(began);
-        if waited > CA_PATIENCE {
-            return Err(Error::new(
-                Kind::Remote,
-                format!("get the order {url} on"),
-                format!("it is still {} after {} s", order.status.word(), CA_PATIENCE.as_secs()),
-            )
-            .remains("The order is noted; the next run goes on with it."));
-        }
-        pause = retry_after.unwrap_or((waited / 4).clamp(SHORTEST_POLL, LONGEST_POLL));
+        own = (asked_at.saturating_sub(began) / 4).clamp(SHORTEST_POLL, LONGEST_POLL);
+        (status, asked) = (order.value.status, order.retry_after);
     }
+}
+
+/// Until the next look: what the CA asks for, but never nothing; without its word what we choose. `None`: that would be
+/// longer than we wait.
+fn pause(asked: Option<Duration>, own: Duration, left: Duration) -> Option<Duration> {
+    let pause = asked.map_or(own, |asked| asked.max(SHORTEST_POLL));
+    (pause <= left).then_some(pause)
+}
+
+fn out_of_patience(url: &str, status: OrderStatus, waited: Duration, asked: Option<Duration>) -> Error {
+    let mut cause = format!("it is still {} after {} s", status.word(), waited.as_secs());
+    if let Some(asked) = asked {
+        cause.push_str(&format!(
+            ", and the CA wants to be asked again in {} s (Retry-After)",
+            asked.as_secs()
+        ));
+    }
+    let error = Error::new(Kind::Remote, format!("get the order {url} on"), cause);
+    Error { retry_after: asked, ..error }.remains("The order is noted; the next run goes on with it.")
 }
 
 /// Why the CA refused, by identifier, and no new order for a while.
@@ -177,26 +196,33 @@ async fn refused(world: &World, working: &mut Working<'_>, ca: &dyn Ca, order: &
 
 /// Sends the CSR when that is still to be done, waits for the certificate, fetches it.
 pub(super) async fn download(
-    world: &World,
+    clock: &dyn Clock,
     preferred: Option<&str>,
     ca: &dyn Ca,
-    order: Order,
+    order: Polled<Order>,
     material: &Material,
 ) -> Result<Chain> {
     let mut order = order;
-    if order.status == OrderStatus::Ready {
-        order = match ca.finalize(&order, &material.csr).await? {
-            Some(finalized) => finalized.value,
-            None => poll(world, ca, &order.url, SHORTEST_POLL, |o| o.status != OrderStatus::Pending).await?.0,
+    if order.value.status == OrderStatus::Ready {
+        let not_pending = |o: &Order| o.status != OrderStatus::Pending;
+        order = match ca.finalize(&order.value, &material.csr).await? {
+            Some(finalized) => finalized,
+            None => poll(clock, ca, &order.value.url, (SHORTEST_POLL, None), not_pending).await?.0,
         };
     }
-    if order.certificate.is_none() || order.status == OrderStatus::Processing {
+    if order.value.certificate.is_none() || order.value.status == OrderStatus::Processing {
         let issued = |o: &Order| !matches!(o.status, OrderStatus::Processing | OrderStatus::Ready);
-        order = poll(world, ca, &order.url, SHORTEST_WAIT, issued).await?.0;
+        let first = (SHORTEST_WAIT, order.retry_after);
+        order = poll(clock, ca, &order.value.url, first, issued).await?.0;
     }
+    let order = order.value;
     let Some(url) = order.certificate.as_deref().filter(|_| order.status == OrderStatus::Valid) else {
         let cause = order.error.clone().unwrap_or_else(|| format!("the order is {}", order.status.word()));
         return Err(Error::new(Kind::Remote, format!("get the certificate of order {}", order.url), cause));
     };
     Chain::parse(&ca.certificate(url, preferred).await?).map_err(Error::from)
 }
+
+#[cfg(test)]
+#[path = "order_tests.rs"]
+mod tests;

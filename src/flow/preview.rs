@@ -39,6 +39,9 @@ async fn look(world: &World, certificate: &Certificate, preview: &mut Preview) -
         return unmade(world, certificate, &siblings, preview).await;
     };
     let keys = WantedKeys { siblings, ..keys };
+    if keys.backup.is_none() && certificate.keys.managed_backup().is_some() && document.rotation.is_none() {
+        preview.changes.push("+ backup key".into());
+    }
     let mut wanted = apply::wanted(world, certificate, &keys, None);
     let mut observed =
         Observed { lost: keys::files_lost(world, certificate, &document).await?, ..Observed::default() };

@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::verify::Endpoints;
 use async_trait::async_trait;
 use danesmith_providers::{Change, Provider};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use hickory_proto::rr::Name;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -115,11 +115,13 @@ impl World {
     }
 
     /// Makes the changes of several zones side by side; keys are the configured zone and the zone that holds the names.
+    /// A zone that refuses does not stop the others half-way: whoever takes the changes back must know that none of them
+    /// is still on its way. The first failure is told when all have ended.
     pub(super) async fn write(&self, zones: BTreeMap<(Name, Name), Vec<Change>>) -> Result<()> {
         let writes = zones
             .into_iter()
             .map(|((via, zone), changes)| async move { self.writer(&via)?.apply(&zone, changes).await });
-        try_join_all(writes).await.map(|_| ())
+        join_all(writes).await.into_iter().collect::<Result<Vec<_>>>().map(|_| ())
     }
 
     /// The servers to look at for `zone`, which the configured zone `via` covers; asked once per run.

@@ -5,11 +5,12 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::flow::world::Open;
 use danesmith_providers::{Applied, Change, Class, Provider};
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OnceCell, oneshot};
 
@@ -19,12 +20,16 @@ const GATHER: Duration = Duration::from_millis(500);
 /// How often the waiting leader looks whether everybody has come.
 const GATHER_LOOK: Duration = Duration::from_millis(2);
 
-type Reply = oneshot::Sender<Result<Applied, danesmith_providers::Error>>;
+type Outcome = Result<Applied, danesmith_providers::Error>;
 
+/// Changes that were handed in and are not answered yet.
 struct Pending {
+    number: usize,
     zone: Name,
     changes: Vec<Change>,
-    reply: Reply,
+    /// When they came, by [`Clock::elapsed`].
+    since: Duration,
+    reply: oneshot::Sender<Outcome>,
 }
 
 /// Collects and writes the changes of one configured zone.
@@ -34,7 +39,10 @@ pub(super) struct ZoneWriter {
     clock: Arc<dyn Clock>,
     provider: OnceCell<Arc<dyn Provider>>,
     expected: AtomicUsize,
+    numbers: AtomicUsize,
     pending: Mutex<Vec<Pending>>,
+    /// Held by whoever writes for all. When that one is cancelled, what is not answered still stands in `pending`, and the
+    /// next of those who wait takes its place.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -55,6 +63,7 @@ impl ZoneWriter {
             clock,
             provider: OnceCell::new(),
             expected: AtomicUsize::new(0),
+            numbers: AtomicUsize::new(0),
             pending: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         }
@@ -104,32 +113,44 @@ impl ZoneWriter {
         Ok(())
     }
 
-    /// Makes the changes, together with those that other certificates hand in meanwhile.
+    /// Makes the changes, together with those that other certificates hand in meanwhile. One of those who wait writes for
+    /// all. Dropped before its end, changes of its own may have been made or not.
     pub(super) async fn apply(&self, zone: &Name, changes: Vec<Change>) -> Result<Applied> {
         let what: Vec<_> = changes.iter().map(|c| format!("{} at `{}`", c.rtype, text(&c.name))).collect();
         let verb = if changes.iter().any(|c| !c.add.is_empty()) { "publish" } else { "remove" };
         let provider = self.provider().await?;
-        let (reply, answer) = oneshot::channel();
-        let leads = {
-            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            pending.push(Pending { zone: zone.clone(), changes, reply });
-            pending.len() == 1
+        let (reply, mut answer) = oneshot::channel();
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let since = self.clock.elapsed();
+        self.pending().push(Pending { number, zone: zone.clone(), changes, since, reply });
+        let answered = match select(&mut answer, pin!(self.turn.lock())).await {
+            Either::Left((answered, _)) => answered,
+            Either::Right((_turn, _)) => {
+                self.gather().await;
+                self.write(provider.as_ref()).await;
+                answer.await
+            }
         };
-        if leads {
-            self.gather().await;
-            self.write(provider.as_ref()).await;
-        }
-        let result = answer.await.unwrap_or_else(|_| {
+        let result = answered.unwrap_or_else(|_| {
             Err(danesmith_providers::Error::new(Class::Internal, "the writer of this zone went away"))
         });
         result.map_err(|e| self.tell(&format!("{verb} {}", shorten(&what)), zone, provider.as_ref(), e))
     }
 
+    fn pending(&self) -> MutexGuard<'_, Vec<Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the others. Changes that nobody waits for any more are dropped: they may have been taken back.
     async fn gather(&self) {
-        let until = self.clock.elapsed() + GATHER;
         loop {
-            let here = self.pending.lock().unwrap_or_else(PoisonError::into_inner).len();
-            if here >= self.expected.load(Ordering::SeqCst) || self.clock.elapsed() >= until {
+            let (here, first) = {
+                let mut pending = self.pending();
+                pending.retain(|p| !p.reply.is_closed());
+                (pending.len(), pending.iter().map(|p| p.since).min())
+            };
+            let Some(first) = first else { return };
+            if here >= self.expected.load(Ordering::SeqCst) || self.clock.elapsed() >= first + GATHER {
                 return;
             }
             self.clock.sleep(GATHER_LOOK).await;
@@ -139,15 +160,28 @@ impl ZoneWriter {
     /// Writes all that has gathered, one call per zone. When a joint call is refused, each change is tried by itself:
     /// one certificate's bad name never stops the others.
     async fn write(&self, provider: &dyn Provider) {
-        let _turn = self.turn.lock().await;
-        let all = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut zones: BTreeMap<Name, Vec<Pending>> = BTreeMap::new();
-        for pending in all {
-            zones.entry(pending.zone.clone()).or_default().push(pending);
+        let mut zones: BTreeMap<Name, Vec<(usize, Vec<Change>)>> = BTreeMap::new();
+        for p in self.pending().iter() {
+            zones.entry(p.zone.clone()).or_default().push((p.number, p.changes.clone()));
         }
-        let writes =
-            zones.into_iter().map(|(zone, group)| async move { write_zone(provider, &zone, group).await });
-        join_all(writes).await;
+        join_all(zones.into_iter().map(|(zone, group)| self.write_zone(provider, zone, group))).await;
+    }
+
+    async fn write_zone(&self, provider: &dyn Provider, zone: Name, group: Vec<(usize, Vec<Change>)>) {
+        let joint = merge(group.iter().flat_map(|(_, changes)| changes.iter().cloned()));
+        let result = provider.apply(&zone, &joint).await;
+        let told_apart = matches!(&result, Err(e) if group.len() > 1 && !matches!(e.class, Class::Transient));
+        for (number, changes) in group {
+            let own = if told_apart { provider.apply(&zone, &changes).await } else { result.clone() };
+            self.answer(number, own);
+        }
+    }
+
+    fn answer(&self, number: usize, outcome: Outcome) {
+        let mut pending = self.pending();
+        if let Some(place) = pending.iter().position(|p| p.number == number) {
+            let _ = pending.remove(place).reply.send(outcome);
+        }
     }
 
     fn tell(
@@ -173,16 +207,6 @@ impl ZoneWriter {
         error.retry_after = e.retry_after;
         error.hints.extend(e.hint);
         error
-    }
-}
-
-async fn write_zone(provider: &dyn Provider, zone: &Name, group: Vec<Pending>) {
-    let joint = merge(group.iter().flat_map(|p| p.changes.iter().cloned()));
-    let result = provider.apply(zone, &joint).await;
-    let told_apart = matches!(&result, Err(e) if group.len() > 1 && !matches!(e.class, Class::Transient));
-    for pending in group {
-        let own = if told_apart { provider.apply(zone, &pending.changes).await } else { result.clone() };
-        let _ = pending.reply.send(own);
     }
 }
 
@@ -222,3 +246,7 @@ fn shorten(list: &[String]) -> String {
         n => format!("{} and {} more", list[..3].join(", "), n - 3),
     }
 }
+
+#[cfg(test)]
+#[path = "zone_writer_tests.rs"]
+mod tests;

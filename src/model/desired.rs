@@ -32,6 +32,8 @@ pub struct Desired {
     pub zones: BTreeMap<Name, Zone>,
     /// Certificates by name.
     pub certificates: BTreeMap<String, Certificate>,
+    /// Files that are read only when they are needed, and the line that names each: `zones.yaml:LINE:COLUMN: PATH`.
+    pub named: BTreeMap<PathBuf, String>,
 }
 
 impl Desired {
@@ -190,6 +192,8 @@ pub enum BackupKey {
     SpkiSha256(SpkiDigest),
     /// A private key file.
     PrivateKey(PathBuf),
+    /// danesmith makes and keeps it, and the next one after each rotation.
+    Managed(KeyAlgorithm),
 }
 
 /// What `verify` and the first publication connect to.
@@ -302,6 +306,18 @@ impl Part {
     }
 }
 
+impl Keys {
+    /// What danesmith makes a backup key with; `None` where the administrator gives it, or none is wanted.
+    pub fn managed_backup(&self) -> Option<KeyAlgorithm> {
+        match self {
+            Keys::Managed(algorithm) | Keys::Own { backup: Some(BackupKey::Managed(algorithm)), .. } => {
+                Some(*algorithm)
+            }
+            Keys::Own { .. } => None,
+        }
+    }
+}
+
 impl Certificate {
     /// Whether danesmith has the private key of what it installs.
     pub fn has_private_key(&self) -> bool {
@@ -314,7 +330,8 @@ impl Certificate {
         let here = match &self.keys {
             Keys::Managed(_) => true,
             Keys::Own { active, backup } => {
-                matches!((active, backup), (ActiveKey::PrivateKey(_), Some(BackupKey::PrivateKey(_))))
+                matches!(active, ActiveKey::PrivateKey(_))
+                    && matches!(backup, Some(BackupKey::PrivateKey(_) | BackupKey::Managed(_)))
             }
         };
         !here && self.deploy.files.as_ref().is_some_and(|files| !files.key_by_reload)

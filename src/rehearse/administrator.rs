@@ -238,7 +238,7 @@ impl Universe {
                 let active = match backup {
                     BackupKey::PrivateKey(path) => ActiveKey::PrivateKey(path.clone()),
                     BackupKey::Csr(path) | BackupKey::PublicKey(path) => ActiveKey::Csr(path.clone()),
-                    BackupKey::SpkiSha256(_) => continue,
+                    BackupKey::SpkiSha256(_) | BackupKey::Managed(_) => continue,
                 };
                 certificate.keys = Keys::Own { active, backup: Some(BackupKey::Csr(path)) };
             }
@@ -267,6 +267,6 @@ fn active_file(active: &ActiveKey) -> Option<&Path> {
 fn backup_file(backup: &BackupKey) -> Option<&Path> {
     match backup {
         BackupKey::Csr(path) | BackupKey::PublicKey(path) | BackupKey::PrivateKey(path) => Some(path),
-        BackupKey::SpkiSha256(_) => None,
+        BackupKey::SpkiSha256(_) | BackupKey::Managed(_) => None,
     }
 }

@@ -32,11 +32,20 @@ pub struct Response {
     pub endless: bool,
     /// Hang up without a word.
     pub reset: bool,
+    /// Keep the connection, and keep silent.
+    pub silent: bool,
 }
 
 impl Response {
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Response {
-        Response { status, headers: Vec::new(), body: body.into(), endless: false, reset: false }
+        Response {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+            endless: false,
+            reset: false,
+            silent: false,
+        }
     }
 
     pub fn json(status: u16, body: Value) -> Response {
@@ -48,6 +57,10 @@ impl Response {
             status,
             json!({"type": format!("urn:ietf:params:acme:error:{kind}"), "detail": detail}),
         )
+    }
+
+    pub fn silent() -> Response {
+        Response { silent: true, ..Response::new(200, "") }
     }
 
     pub fn reset() -> Response {
@@ -179,6 +192,9 @@ where
     loop {
         let Some(request) = read_request(&mut stream).await? else { return Ok(()) };
         let response = state.lock().unwrap().answer(&request);
+        if response.silent {
+            std::future::pending::<()>().await;
+        }
         if response.reset {
             return Ok(());
         }

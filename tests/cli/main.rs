@@ -99,6 +99,60 @@ fn help_and_version_are_one_json_document_too() {
 }
 
 #[test]
+fn the_list_of_keys_is_there_with_json_too() {
+    let dir = Dir::new();
+    assert_eq!(dir.run(&["keys", "new", "--out", "a.key"]).code, 0);
+    assert_eq!(dir.run(&["keys", "csr", "--key", "a.key", "--name", "a.test", "--out", "a.csr"]).code, 0);
+    let (code, document) = dir.json(&["keys", "list", "a.key", "a.csr"]);
+    let keys = document["keys"].as_array().unwrap();
+    assert_eq!((code, keys.len()), (0, 2), "{document}");
+    assert_eq!((&keys[0]["file"], &keys[0]["algorithm"]), (&json!("a.key"), &json!("P-256")));
+    assert_eq!(keys[1]["same_key_as"], "a.key");
+    let spki = keys[0]["spki_sha256"].as_str().unwrap();
+    assert!(dir.run(&["keys", "list", "a.key"]).stdout.contains(spki), "{spki}");
+}
+
+#[test]
+fn a_file_that_is_no_key_is_one_json_document_and_65() {
+    let dir = Dir::new();
+    dir.write("notes.txt", "buy milk\n");
+    let (code, document) = dir.json(&["tlsa", "notes.txt"]);
+    assert_eq!(
+        (code, &document["result"], &document["error"]["kind"]),
+        (65, &json!("input"), &json!("input"))
+    );
+    assert!(document["error"]["action"].as_str().unwrap().contains("notes.txt"), "{document}");
+}
+
+#[test]
+fn a_defect_is_told_without_the_words_that_came_with_it_and_ends_with_70() {
+    let dir = Dir::new();
+    let panicked = |json: bool| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_danesmith"));
+        command.args(json.then_some("--json")).args(["completions", "bash"]);
+        command.current_dir(&dir.0).env("DANESMITH_TEST_PANIC", "c2VjcmV0LWNhbmFyeQ==").output().unwrap()
+    };
+    for json in [true, false] {
+        let output = panicked(json);
+        assert_eq!(output.status.code(), Some(70), "{output:?}");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert!(!format!("{stdout}{stderr}").contains("c2VjcmV0LWNhbmFyeQ"), "{stdout}{stderr}");
+        assert!(stderr.contains("error: could not finish: danesmith has a defect at src/cli/"), "{stderr}");
+        assert!(stderr.contains("hint: report this line"), "{stderr}");
+        if json {
+            let document: Value = serde_json::from_str(&stdout).unwrap();
+            assert_eq!(
+                (&document["result"], &document["error"]["exit_code"]),
+                (&json!("internal"), &json!(70))
+            );
+        } else {
+            assert_eq!(stdout, "");
+        }
+    }
+}
+
+#[test]
 fn a_file_named_like_the_option_asks_for_no_json() {
     let ran = Dir::new().run(&["tlsa", "--", "--json"]);
     let expected = "error: could not read --json: No such file or directory (os error 2)\n  hint: look at the path: every folder in it must exist\n";
@@ -185,6 +239,39 @@ fn a_state_document_that_is_no_json_is_never_overwritten() {
 }
 
 #[test]
+fn a_file_that_is_missing_when_it_is_needed_is_told_with_the_line_that_names_it() {
+    let dir = Dir::new();
+    dir.write("zones.yaml", MANAGED.replace("keys: managed", "keys: {active: {key: nosuch.key}}"));
+    let ran = dir.run(&["plan"]);
+    let words = [
+        "could not read `./nosuch.key`, which zones.yaml:7:56: certificates.mx1.keys.active.key names: No such file",
+        "hint: put the file there, or name its place anew",
+    ];
+    assert!(
+        ran.code == 65 && words.iter().all(|word| ran.stderr.contains(word)),
+        "{} {}",
+        ran.code,
+        ran.stderr
+    );
+    dir.write("nosuch.key", "buy milk\n");
+    let ran = dir.run(&["plan"]);
+    let line = "nosuch.key`, which zones.yaml:7:56: certificates.mx1.keys.active.key names";
+    assert!(ran.code == 65 && ran.stderr.contains(line), "{} {}", ran.code, ran.stderr);
+    dir.write("zones.yaml", MANAGED.replace("keys: managed", "keys: {active: {csr: nosuch.csr}}"));
+    let ran = dir.run(&["plan"]);
+    let words = [
+        "zones.yaml:7:56: certificates.mx1.keys.active.csr: cannot read `nosuch.csr`",
+        "hint: put the file there",
+    ];
+    assert!(
+        ran.code == 78 && words.iter().all(|word| ran.stderr.contains(word)),
+        "{} {}",
+        ran.code,
+        ran.stderr
+    );
+}
+
+#[test]
 fn no_output_holds_a_secret_that_was_written_into_the_configuration() {
     let dir = Dir::new();
     dir.write("zones.yaml", MANAGED.replace("{file: tsig.secret}", "c2VjcmV0LWNhbmFyeQ=="));
@@ -207,6 +294,45 @@ fn a_result_that_cannot_be_written_is_a_failure() {
         "error: could not write the result to standard output: No space left on device (os error 28)\n";
     assert!(told.starts_with(expected), "{told}");
     assert_eq!(output.status.code(), Some(74));
+}
+
+#[test]
+fn init_writes_the_commented_example_and_never_over_a_file() {
+    let dir = Dir::new();
+    let ran = dir.run(&["init"]);
+    assert!(ran.code == 0 && ran.stdout.contains("zones.yaml"), "{} {} {}", ran.code, ran.stdout, ran.stderr);
+    let written = || std::fs::read_to_string(dir.0.join("zones.yaml")).unwrap();
+    assert_eq!(written(), include_str!("../../zones.example.yaml"));
+    dir.write("zones.yaml", "mine\n");
+    let again = dir.run(&["init"]);
+    assert!(
+        again.code == 64 && again.stderr.contains("it exists already"),
+        "{} {}",
+        again.code,
+        again.stderr
+    );
+    assert_eq!(written(), "mine\n");
+    let (code, document) = dir.json(&["--config", "other.yaml", "init"]);
+    assert_eq!((code, &document["file"]), (0, &json!("other.yaml")));
+}
+
+#[test]
+fn completions_know_every_command_in_every_shell() {
+    let dir = Dir::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = dir.run(&["completions", shell]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{shell}");
+        for command in
+            ["init", "plan", "apply", "rotate", "status", "verify", "tlsa", "keys", "account", "provider"]
+        {
+            assert!(ran.stdout.contains(command), "{shell} lacks {command}");
+        }
+        assert!(ran.stdout.contains("detailed-exitcode"), "{shell} lacks options");
+    }
+    let script = dir.write("danesmith.bash", dir.run(&["completions", "bash"]).stdout);
+    let complete = "source \"$1\"; COMP_WORDS=(danesmith ro); COMP_CWORD=1; _danesmith danesmith ro danesmith; echo \"${COMPREPLY[*]}\"";
+    let output = Command::new("bash").args(["-c", complete, "bash"]).arg(script).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "rotate", "{output:?}");
 }
 
 #[test]

@@ -7,10 +7,24 @@ use danesmith::model::desired::{
     Provider, Renew, Rotate, Transport, Validation,
 };
 use danesmith::model::policy::Policy;
-use danesmith::secret::SecretRef;
+use danesmith::secret::Source;
 use jiff::SignedDuration;
 use std::path::Path;
 use std::time::Duration;
+
+#[test]
+fn a_backup_key_may_be_managed_beside_an_active_key_of_the_administrators() {
+    for active in ["{csr: a.csr}", "{key: a.key}"] {
+        let keys = format!("keys: {{active: {active}, backup: managed}}");
+        let desired = good(&SMALL.replace("keys: managed", &keys));
+        let keys = &desired.certificates["mx"].keys;
+        let expected = Some(BackupKey::Managed(KeyAlgorithm::P256));
+        assert!(
+            matches!(keys, Keys::Own { backup, .. } if format!("{backup:?}") == format!("{expected:?}")),
+            "{keys:?}"
+        );
+    }
+}
 
 #[test]
 fn the_smallest_file_gets_every_default() {
@@ -74,7 +88,13 @@ fn the_example_loads_as_it_stands() {
     assert_eq!(key, &folder.0.join("mx3-active.key"));
     assert_eq!(digest.0[..2], [0x4b, 0x8f]);
     let Provider::Rfc2136(home) = &desired.providers["home"] else { panic!() };
-    assert_eq!(home.secret, SecretRef::File(folder.0.join("tsig.secret")));
+    assert_eq!(home.secret.source, Source::File(folder.0.join("tsig.secret")));
+    let line = home.secret.named_at.as_deref().unwrap();
+    assert!(
+        line.contains("zones.yaml:") && line.ends_with(": providers.home.rfc2136.tsig.secret.file"),
+        "{line}"
+    );
+    assert!(desired.named[key].ends_with(": certificates.mx3.keys.active.key"), "{:?}", desired.named);
 }
 
 #[test]
@@ -240,7 +260,7 @@ fn relative_paths_are_relative_to_the_file() {
     assert_eq!(desired.certificates["mx"].deploy.reload, [folder.0.join("hook").to_str().unwrap(), "x"]);
     let Provider::Rfc2136(home) = &desired.providers["home"] else { panic!() };
     let program = folder.0.join("bin/secret").display().to_string();
-    assert_eq!(home.secret, SecretRef::Command(vec![program, "./x".into()]));
+    assert_eq!(home.secret.source, Source::Command(vec![program, "./x".into()]));
     assert_eq!(desired.state, folder.0.join("state"));
 }
 

@@ -3,7 +3,7 @@
 use super::{CANARY, Folder, SMALL, names_in, shown, with_files};
 use danesmith::config;
 use danesmith::model::desired::{Desired, Provider, Validation};
-use danesmith::secret::SecretRef;
+use danesmith::secret::Source;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -49,8 +49,8 @@ fn zones_yaml_names_what_the_administrator_defines() {
     let (zones, file) = (with_files(GUEST), administrator(FILE));
     let desired = load(&zones, &file).unwrap();
     let Provider::Described(home) = &desired.providers["home"] else { panic!() };
-    let token = danesmith::model::desired::Setting::Secret(SecretRef::File(file.0.join("token")));
-    assert_eq!(home.settings["token"], token, "relative to the file it stands in");
+    let danesmith::model::desired::Setting::Secret(token) = &home.settings["token"] else { panic!() };
+    assert_eq!(token.source, Source::File(file.0.join("token")), "relative to the file it stands in");
     assert_eq!(desired.state, file.0.join("kept"));
     assert_eq!(desired.resolvers, ["192.0.2.53"]);
     assert_eq!(desired.validation, Validation::Own { trust_anchor: Some(file.0.join("root.key")) });

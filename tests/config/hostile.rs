@@ -24,12 +24,12 @@ fn a_secret_in_the_file_is_refused() {
     small_with(
         "{file: tsig.secret}",
         "{env: not a name}",
-        "8:61: providers.home.rfc2136.tsig.secret.env: is not the name of an environment variable",
+        "8:61: providers.home.rfc2136.tsig.secret.env: is not the name of an environment variable\n  hint: write the variable's name, without `$`; its value belongs into the environment",
     );
     small_with(
         "{file: tsig.secret}",
         "{credential: ../x}",
-        "8:68: providers.home.rfc2136.tsig.secret.credential: is not the name of a credential: it cannot hold a `/`",
+        "8:68: providers.home.rfc2136.tsig.secret.credential: is not the name of a credential: it cannot hold a `/`\n  hint: write the name that LoadCredential= gives it",
     );
     small_with(
         "{file: tsig.secret}",

@@ -56,9 +56,17 @@ fn a_field_unlike_ours_is_not_repeated() {
 
 #[test]
 fn a_missing_field_is_named_at_its_mapping() {
-    small_with("    names: [mx.example.org]\n", "", "13:5: certificates.mx: `names` is missing");
-    small_with("version: 1\n", "", "1:1: `version` is missing");
-    small_with("algorithm: hmac-sha256, ", "", "8:13: providers.home.rfc2136.tsig: `algorithm` is missing");
+    small_with(
+        "    names: [mx.example.org]\n",
+        "",
+        "13:5: certificates.mx: `names` is missing\n  hint: add `names: …` here",
+    );
+    small_with("version: 1\n", "", "1:1: `version` is missing\n  hint: add `version: …` here");
+    small_with(
+        "algorithm: hmac-sha256, ",
+        "",
+        "8:13: providers.home.rfc2136.tsig: `algorithm` is missing\n  hint: add `algorithm: …` here",
+    );
 }
 
 #[test]
@@ -71,15 +79,23 @@ fn a_wrong_type_says_what_stands_there() {
     small_with(
         "agree_terms: true",
         "agree_terms: yes",
-        "3:84: accounts.default.agree_terms: must be `true` or `false`, not text",
+        "3:84: accounts.default.agree_terms: must be `true` or `false`, not text\n  hint: write one of these two words, without quotes",
     );
     small_with(
         "agree_terms: true",
         "agree_terms: 1",
-        "3:84: accounts.default.agree_terms: must be `true` or `false`, not a number",
+        "3:84: accounts.default.agree_terms: must be `true` or `false`, not a number\n  hint: write one of these two words, without quotes",
     );
-    small_with("version: 1", "version: one", "1:10: version: must be a whole number, not text");
-    small_with("version: 1", "version: 0o1x", "1:10: version: must be a whole number, not text");
+    small_with(
+        "version: 1",
+        "version: one",
+        "1:10: version: must be a whole number, not text\n  hint: write digits only, without quotes, sign or unit",
+    );
+    small_with(
+        "version: 1",
+        "version: 0o1x",
+        "1:10: version: must be a whole number, not text\n  hint: write digits only, without quotes, sign or unit",
+    );
     small_with(
         "name: k",
         "name: 0123",
@@ -89,7 +105,7 @@ fn a_wrong_type_says_what_stands_there() {
     small_with(
         "{provider: home}",
         "[home]",
-        "10:16: zones.\"example.org\": must be a mapping of provider, check, propagation, ttl, dnssec, not a list",
+        "10:16: zones.\"example.org\": must be a mapping of provider, check, propagation, ttl, dnssec, not a list\n  hint: write its fields in lines of their own, indented, or in {braces}",
     );
     small_with(
         "keys: managed",
@@ -99,7 +115,7 @@ fn a_wrong_type_says_what_stands_there() {
     small_with(
         "certificates:",
         "certificates: 7\nx:",
-        "11:15: certificates: must be a mapping, not a number\n12:1: x: unknown field\n  hint: known here: version, state, resolvers, validate, trust_anchor, accounts, provider_files, providers, zones, certificates, rotation",
+        "11:15: certificates: must be a mapping, not a number\n  hint: write its fields in lines of their own, indented, or in {braces}\n12:1: x: unknown field\n  hint: known here: version, state, resolvers, validate, trust_anchor, accounts, provider_files, providers, zones, certificates, rotation",
     );
 }
 
@@ -117,42 +133,56 @@ fn a_repeated_key_names_the_first() {
     small_with(
         "    keys: managed",
         "    keys: managed\n    keys: managed",
-        "15:5: certificates.mx.keys: stands twice; first in line 14",
+        "15:5: certificates.mx.keys: stands twice; first in line 14\n  hint: drop one of the two, or put them together",
     );
     small_with(
         "  example.org: {provider: home}",
         "  example.org: {provider: home}\n  example.org: {provider: none}",
-        "11:3: zones.\"example.org\": stands twice; first in line 10",
+        "11:3: zones.\"example.org\": stands twice; first in line 10\n  hint: drop one of the two, or put them together",
     );
     small_with(
         "  example.org: {provider: home}",
         "  example.org: {provider: home}\n  EXAMPLE.org.: {provider: home}",
-        "11:3: zones.\"EXAMPLE.org.\": the zone `example.org` stands twice, in two spellings",
+        "11:3: zones.\"EXAMPLE.org.\": the zone `example.org` stands twice, in two spellings\n  hint: drop one of the two, or put them together",
     );
 }
 
 #[test]
 fn syntax_errors_say_where() {
-    small_with("  mx:", "	mx:", "12:2: is not YAML: tabs disallowed within this context (block indentation)");
+    small_with(
+        "  mx:",
+        "	mx:",
+        "12:2: is not YAML: tabs disallowed within this context (block indentation)\n  hint: look at this line and the one above: indentation by spaces, quotes, brackets, a blank after each colon",
+    );
     small_with(
         "    keys: managed",
         "   keys: managed",
-        "14:4: is not YAML: while parsing a block mapping, did not find expected key",
+        "14:4: is not YAML: while parsing a block mapping, did not find expected key\n  hint: look at this line and the one above: indentation by spaces, quotes, brackets, a blank after each colon",
     );
-    small_with("192.0.2.1", r#""192.0.2.1"#, "7:15: is not YAML: unclosed quote");
+    small_with(
+        "192.0.2.1",
+        r#""192.0.2.1"#,
+        "7:15: is not YAML: unclosed quote\n  hint: look at this line and the one above: indentation by spaces, quotes, brackets, a blank after each colon",
+    );
     small_with(
         "[mx.example.org]",
         "[mx.example.org",
-        "14:9: is not YAML: illegal placement of ':' indicator",
+        "14:9: is not YAML: illegal placement of ':' indicator\n  hint: look at this line and the one above: indentation by spaces, quotes, brackets, a blank after each colon",
     );
     bad("", "1:1: nothing stands in this file\n  hint: `danesmith init` writes a commented one");
     bad("# nothing\n", "2:1: nothing stands in this file\n  hint: `danesmith init` writes a commented one");
-    bad(&format!("{SMALL}---\nversion: 1\n"), "17:1: a second document begins; zones.yaml is one");
+    bad(
+        &format!("{SMALL}---\nversion: 1\n"),
+        "17:1: a second document begins; zones.yaml is one\n  hint: put both together, without the `---`",
+    );
     bad(
         "- a\n",
-        "1:1: must be a mapping of version, state, resolvers, validate, trust_anchor, accounts, provider_files, providers, zones, certificates, rotation, not a list",
+        "1:1: must be a mapping of version, state, resolvers, validate, trust_anchor, accounts, provider_files, providers, zones, certificates, rotation, not a list\n  hint: write its fields in lines of their own, indented, or in {braces}",
     );
-    bad("version: 1\0\n", "1:1: a zero byte stands in this file: it is not text");
+    bad(
+        "version: 1\0\n",
+        "1:1: a zero byte stands in this file: it is not text\n  hint: `danesmith init` writes a commented one",
+    );
     small_with(
         "keys: managed",
         "keys: *unknown",
@@ -294,7 +324,7 @@ fn durations_have_a_unit_and_a_range() {
     small_with(
         "{provider: home}",
         "{provider: home, propagation: 120}",
-        "10:46: zones.\"example.org\".propagation: lacks its unit: 30s, 5m, 12h, 30d or 2w",
+        "10:46: zones.\"example.org\".propagation: lacks its unit\n  hint: write it as in 30s, 5m, 12h, 30d or 2w",
     );
     small_with(
         "{provider: home}",
@@ -333,7 +363,7 @@ fn ttls_have_a_range() {
     small_with(
         "{provider: home}",
         "{provider: home, ttl: {tlsa: 1h}}",
-        "10:45: zones.\"example.org\".ttl.tlsa: must be a whole number, not text",
+        "10:45: zones.\"example.org\".ttl.tlsa: must be a whole number, not text\n  hint: write digits only, without quotes, sign or unit",
     );
     small_with(
         "{provider: home}",
@@ -343,7 +373,7 @@ fn ttls_have_a_range() {
     small_with(
         "{provider: home}",
         "{provider: home, ttl: {tlsa: 99999999999999999999}}",
-        "10:45: zones.\"example.org\".ttl.tlsa: must be a whole number, not a negative, broken or huge number",
+        "10:45: zones.\"example.org\".ttl.tlsa: must be a whole number, not a negative, broken or huge number\n  hint: write digits only, without quotes, sign or unit",
     );
 }
 
@@ -372,7 +402,7 @@ fn words_are_checked() {
     small_with(
         "keys: managed",
         "keys: {managed: {algorithm: rsa}}",
-        "14:33: certificates.mx.keys.managed.algorithm: `rsa` is not an algorithm danesmith makes keys for: p256 or p384",
+        "14:33: certificates.mx.keys.managed.algorithm: `rsa` is not an algorithm danesmith makes keys for\n  hint: write p256 or p384, or drop the line: then it is p256",
     );
     small_with(
         "  mx:\n",
@@ -405,7 +435,7 @@ fn reload_needs_a_program() {
     small_with(
         "    keys:",
         "    deploy: {reload: []}\n    keys:",
-        "14:22: certificates.mx.deploy.reload: is an empty list: a program is missing",
+        "14:22: certificates.mx.deploy.reload: is an empty list: a program is missing\n  hint: write [PROGRAM, ARGUMENT, …]",
     );
     small_with(
         "    keys:",

@@ -4,7 +4,7 @@
 use super::{CANARY, SMALL, bad, good, shown, with_files};
 use danesmith::config;
 use danesmith::model::desired::{Provider, Removal, Setting};
-use danesmith::secret::SecretRef;
+use danesmith::secret::Source;
 use danesmith_providers::catalog::Catalog;
 use danesmith_providers::kinds;
 use std::collections::BTreeSet;
@@ -27,7 +27,8 @@ fn a_described_host_takes_the_fields_of_its_file() {
     assert_eq!((home.kind.as_str(), home.allow_http), ("powerdns", false));
     assert_eq!(home.timeout, Some(std::time::Duration::from_secs(9)));
     assert_eq!(home.settings["url"], Setting::Text("http://127.0.0.1:8081".into()));
-    assert_eq!(home.settings["api_key"], Setting::Secret(SecretRef::Env("PDNS_API_KEY".into())));
+    let Setting::Secret(key) = &home.settings["api_key"] else { panic!() };
+    assert_eq!(key.source, Source::Env("PDNS_API_KEY".into()));
     assert_eq!(home.settings.len(), 2, "a default is the file's business");
 }
 
@@ -63,12 +64,7 @@ fn every_host_of_the_catalog_loads_with_what_it_needs_and_not_without() {
 fn all_problems_of_a_host_are_told_at_once_with_line_and_path() {
     bad(
         &with("powerdns: {ur: x, server: [a], api_key: {env: A, file: b}, timeout: 5, root: absent.pem}"),
-        "6:16: providers.home.powerdns.ur: unknown field\n  hint: did you mean `url`?\n\
-         6:31: providers.home.powerdns.server: must be text, not a list\n\
-         6:45: providers.home.powerdns.api_key: must name one place of the secret\n  \
-         hint: write where it is: {file: PATH}, {env: NAME}, {command: [PROGRAM, ARGUMENT]} or {credential: NAME}\n\
-         6:73: providers.home.powerdns.timeout: lacks its unit: 30s, 5m, 12h, 30d or 2w\n\
-         6:82: providers.home.powerdns.root: cannot read `absent.pem`: No such file or directory (os error 2)",
+        "6:16: providers.home.powerdns.ur: unknown field\n  hint: did you mean `url`?\n6:31: providers.home.powerdns.server: must be text, not a list\n  hint: write one value, without brackets, braces or dashes\n6:45: providers.home.powerdns.api_key: must name one place of the secret\n  hint: write where it is: {file: PATH}, {env: NAME}, {command: [PROGRAM, ARGUMENT]} or {credential: NAME}\n6:73: providers.home.powerdns.timeout: lacks its unit\n  hint: write it as in 30s, 5m, 12h, 30d or 2w\n6:82: providers.home.powerdns.root: cannot read `absent.pem`: No such file or directory (os error 2)\n  hint: put the file there, or name its place anew; a relative path begins at the folder of zones.yaml",
     );
 }
 
@@ -156,7 +152,8 @@ fn programs_and_adapters_take_their_fields() {
     let Provider::Exec(exec) = &desired.providers["home"] else { panic!() };
     assert_eq!(exec.command, [folder.0.join("plugin").to_str().unwrap(), "-v"]);
     assert_eq!((&exec.config["port"], &exec.config["gss"]), (&Setting::Number(53), &Setting::Flag(true)));
-    assert_eq!(exec.config["secret"], Setting::Secret(SecretRef::File(folder.0.join("s"))));
+    let Setting::Secret(secret) = &exec.config["secret"] else { panic!() };
+    assert_eq!(secret.source, Source::File(folder.0.join("s")));
     assert_eq!(exec.env["A"], Setting::Text("5".into()));
 
     let without_tlsa = |text: &str| with(text).replace("    tlsa: [_25._tcp.mx.example.org]\n", "");

@@ -35,9 +35,12 @@ fn what_does_not_say_when_is_refused() {
     );
     refused(
         "rotate: {every: 1y, renewals: 4}",
-        "13: certificates.mx.rotate: must be exactly one of {every: …}, {renewals: …}",
+        "13: certificates.mx.rotate: must be exactly one of {every: …}, {renewals: …}\n  hint: write one of them; the others belong elsewhere, or nowhere",
     );
-    refused("rotate: {every: 365}", "21: certificates.mx.rotate.every: lacks its unit: 90d, 26w or 1y");
+    refused(
+        "rotate: {every: 365}",
+        "21: certificates.mx.rotate.every: lacks its unit\n  hint: write it as in 90d, 26w or 1y",
+    );
     refused(
         "rotate: {every: 12h}",
         "21: certificates.mx.rotate.every: `12h`: must be a number and a unit: 90d, 26w or 1y",

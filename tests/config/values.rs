@@ -75,7 +75,11 @@ fn names_must_be_host_names() {
         "[xn--zzzz---.example.org]",
         "13:13: certificates.mx.names[0]: `xn--zzzz---.example.org`: a label begins or ends with a hyphen (RFC 1123 §2.1)",
     );
-    small_with("[mx.example.org]", "[]", "13:12: certificates.mx.names: at least one name is needed");
+    small_with(
+        "[mx.example.org]",
+        "[]",
+        "13:12: certificates.mx.names: at least one name is needed\n  hint: write `names: [mx1.example.org]`",
+    );
 }
 
 /// "Domain name … is redundant with a wildcard domain in the same request."
@@ -282,7 +286,7 @@ fn a_validating_resolver_must_be_named() {
     small_with(
         "zones:",
         "trust_anchor: nowhere.key\nzones:",
-        "9:15: trust_anchor: cannot read `nowhere.key`: No such file or directory (os error 2)",
+        "9:15: trust_anchor: cannot read `nowhere.key`: No such file or directory (os error 2)\n  hint: put the file there, or name its place anew; a relative path begins at the folder of zones.yaml",
     );
 }
 
@@ -320,27 +324,27 @@ fn key_files_must_be_usable() {
     small_with(
         "keys: managed",
         "keys: {active: {csr: absent.csr}}",
-        "14:26: certificates.mx.keys.active.csr: cannot read `absent.csr`: No such file or directory (os error 2)",
+        "14:26: certificates.mx.keys.active.csr: cannot read `absent.csr`: No such file or directory (os error 2)\n  hint: put the file there, or name its place anew; a relative path begins at the folder of zones.yaml",
     );
     small_with(
         "keys: managed",
         "keys: {active: {csr: empty.csr}}",
-        "14:26: certificates.mx.keys.active.csr: cannot read `empty.csr`: the file is empty",
+        "14:26: certificates.mx.keys.active.csr: cannot read `empty.csr`: the file is empty\n  hint: put the file there, or name its place anew; a relative path begins at the folder of zones.yaml",
     );
     small_with(
         "keys: managed",
         "keys: {active: {csr: not-a.csr}}",
-        "14:26: certificates.mx.keys.active.csr: `not-a.csr` is not a usable CSR: this is no PKCS#10 request",
+        "14:26: certificates.mx.keys.active.csr: `not-a.csr` is not a usable CSR: this is no PKCS#10 request\n  hint: `danesmith keys csr` makes one of a private key",
     );
     small_with(
         "keys: managed",
         "keys: {active: {csr: .}}",
-        "14:26: certificates.mx.keys.active.csr: cannot read `.`: it is not a regular file",
+        "14:26: certificates.mx.keys.active.csr: cannot read `.`: it is not a regular file\n  hint: put the file there, or name its place anew; a relative path begins at the folder of zones.yaml",
     );
     small_with(
         "keys: managed",
         "keys: {active: {key: absent.key}, backup: {public_key: absent.pub}}",
-        "14:60: certificates.mx.keys.backup.public_key: cannot read `absent.pub`: No such file or directory (os error 2)",
+        "14:60: certificates.mx.keys.backup.public_key: cannot read `absent.pub`: No such file or directory (os error 2)\n  hint: put the file there, or name its place anew; a relative path begins at the folder of zones.yaml",
     );
     small_with(
         "keys: managed",
@@ -350,12 +354,12 @@ fn key_files_must_be_usable() {
     small_with(
         "keys: managed",
         "keys: {active: {csr: a.csr, key: a.key}}",
-        "14:20: certificates.mx.keys.active: must be exactly one of {csr: …}, {key: …}",
+        "14:20: certificates.mx.keys.active: must be exactly one of {csr: …}, {key: …}\n  hint: write one of them; the others belong elsewhere, or nowhere",
     );
     small_with(
         "keys: managed",
         "keys: {backup: {csr: a.csr}}",
-        "14:11: certificates.mx.keys: `active` is missing",
+        "14:11: certificates.mx.keys: `active` is missing\n  hint: add `active: …` here",
     );
     small_with(
         "keys: managed",

@@ -8,6 +8,7 @@ mod support;
 mod disk;
 mod errno;
 mod kill;
+mod order;
 mod scene;
 mod secrets;
 mod sweeper;

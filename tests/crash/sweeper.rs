@@ -79,13 +79,28 @@ pub(crate) fn run(scene: &Scene, mode: &[&str]) -> Run {
 
 /// The shape of every call of a run that nobody disturbs.
 pub(crate) fn count(scene: &Scene, filter: &[&str]) -> BTreeSet<String> {
+    let calls = undisturbed(scene, filter);
+    calls.iter().map(|call| call["shape"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Every call of such a run that touches a file of the state folder, in order: its name and its paths below that folder.
+pub(crate) fn calls(scene: &Scene) -> Vec<(String, Vec<String>)> {
+    let state = scene.state().display().to_string();
+    let of = |call: &Value| {
+        let paths = call["place"].as_str().unwrap().split(" -> ");
+        let below: Option<Vec<_>> = paths.map(|path| path.strip_prefix(&state).map(str::to_owned)).collect();
+        Some((call["name"].as_str().unwrap().to_owned(), below?))
+    };
+    undisturbed(scene, &["--files"]).iter().filter_map(of).collect()
+}
+
+fn undisturbed(scene: &Scene, filter: &[&str]) -> Vec<Value> {
     let output = sweep(scene, &[&["count"], filter].concat(), &[]);
     assert!(output.status.success(), "{}", told(&output));
     let text = String::from_utf8(output.stdout).unwrap();
     let report: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(report["exit"]["code"], 0, "{text}");
-    let calls = report["calls"].as_array().unwrap();
-    calls.iter().map(|call| call["shape"].as_str().unwrap().to_owned()).collect()
+    report["calls"].as_array().unwrap().clone()
 }
 
 fn sweep(scene: &Scene, mode: &[&str], more: &[&OsStr]) -> Output {

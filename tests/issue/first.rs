@@ -83,6 +83,32 @@ fn a_renewal_with_the_same_csr_leaves_tlsa_as_it_is_bit_for_bit() {
 }
 
 #[test]
+fn a_managed_backup_is_made_and_pinned_beside_a_csr_whose_key_is_elsewhere() {
+    let site = Site::new(Lab::start(quick()));
+    site.csr("active", &["example.test"]);
+    site.configure(
+        &[ZONE],
+        &["mx: {names: [example.test], tlsa: [_25._tcp.mx1.example.test], endpoints: unchecked, \
+           keys: {active: {csr: active.csr}, backup: managed}}"],
+    );
+    site.run(&["plan"]).ends(0);
+    assert!(!site.lab.dir().join("state/certificates/mx").exists(), "plan makes no key");
+    site.apply().ends(0);
+    let (active, backup) = (site.spki("req", "active.csr"), site.document("mx")["keys"]["backup"].clone());
+    let backup = backup.as_str().unwrap().to_owned();
+    let mut both = vec![active.clone(), backup.clone()];
+    both.sort();
+    assert_eq!(site.pins(KNOT, "_25._tcp.mx1.example.test"), both);
+    assert_eq!(site.leaf_spki("mx"), active);
+    assert!(!site.live("mx").join("privkey.pem").exists());
+    let kept = format!("state/certificates/mx/keys/{backup}.pem");
+    assert_eq!(site.spki("pkey", &kept), backup);
+    assert_eq!(site.run(&["apply", "--detailed-exitcode"]).ends(0).outcome("mx"), "unchanged");
+    fs::remove_file(site.lab.dir().join(&kept)).unwrap();
+    site.apply().ends(0).says(&["the backup key", "is not in the state directory"]);
+}
+
+#[test]
 fn a_certificate_shorter_lived_than_renew_before_is_not_ordered_in_circles() {
     let site = Site::new(Lab::start(quick()));
     site.configure(&[ZONE], &["www: {names: [example.test], keys: managed, renew: {before: 398d}}"]);

@@ -71,6 +71,31 @@ fn a_delegated_challenge_goes_where_its_alias_leads() {
 }
 
 #[test]
+fn an_alias_of_an_alias_is_followed_through_two_zones() {
+    let site = Site::new(Lab::start(quick()));
+    let hops = [
+        ("example.test", "_acme-challenge.far.example.test", "hop.other.test"),
+        ("other.test", "hop.other.test", "far.acme.test"),
+    ];
+    for (zone, from, to) in hops {
+        site.lab.add_record(zone, from, "CNAME", &format!("{to}."));
+        crate::support::eventually(
+            std::time::Duration::from_secs(10),
+            "the alias is on both servers",
+            || !site.lab.dig(crate::support::KNOT, from, "CNAME").is_empty(),
+        );
+    }
+    site.configure(
+        &["example.test: {provider: none}", "other.test: {provider: none}", ACME],
+        &["www: {names: [far.example.test, '*.far.example.test'], keys: managed}"],
+    );
+    site.apply().ends(0);
+    assert_eq!(site.names("www"), ["*.far.example.test", "far.example.test"]);
+    assert!(site.lab.read("bind/update.log").contains("adding an RR at 'far.acme.test' TXT"));
+    assert!(site.lab.dig(BIND, "far.acme.test", "TXT").is_empty());
+}
+
+#[test]
 fn aliases_in_a_circle_are_told_before_an_order_is_made() {
     let site = Site::new(Lab::start(quick()));
     site.lab.add_record(

@@ -91,8 +91,13 @@ impl Site {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        self.run_as(&mut self.lab.command("danesmith"), arguments)
+    }
+
+    /// The same by another command: a wrapper whose last word is the program.
+    pub(crate) fn run_as(&self, command: &mut Command, arguments: &[&str]) -> Run {
         let began = Instant::now();
-        let output = self.command(arguments).output().unwrap();
+        let output = command.arg("--json").args(arguments).output().unwrap();
         Run::of(&output, began.elapsed())
     }
 
@@ -203,6 +208,12 @@ impl Site {
         state["installed"]["not_before"] = "1970-01-01T00:00:00Z".into();
         fs::write(path, state.to_string()).unwrap();
         self.lab.flush_resolver();
+    }
+
+    /// The state document of a certificate.
+    pub(crate) fn document(&self, certificate: &str) -> Value {
+        let path = self.lab.dir().join("state/certificates").join(certificate).join("state.json");
+        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
     }
 
     /// Neither server has any challenge record at these names. Removal is not waited for by the program, so Knot may lag.

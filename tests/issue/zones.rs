@@ -2,7 +2,7 @@
 
 use crate::first::quick;
 use crate::site::Site;
-use crate::support::Lab;
+use crate::support::{BIND, Lab};
 
 fn zone(name: &str) -> String {
     format!("{name}: {{provider: home, propagation: 20s, ttl: {{txt: 5, tlsa: 5}}}}")
@@ -43,6 +43,43 @@ fn one_certificate_over_a_refusing_zone_leaves_nothing_anywhere() {
     site.no_challenge_left(&names);
 }
 
+/// Freezing is what administrators do before they edit a zone by hand; the credentials were proven long before.
+#[test]
+fn a_zone_that_refuses_the_update_itself_leaves_nothing_in_the_others() {
+    let site = Site::new(Lab::start(quick().pebble("PEBBLE_AUTHZREUSE", "0")));
+    let names = ["example.test", "other.test", "third.test"];
+    configure(
+        &site,
+        &names.map(zone),
+        &["all: {names: [example.test, other.test, third.test], keys: managed}".into()],
+    );
+    site.apply().ends(0);
+    let rndc = |word: &str, zone: &str| {
+        site.lab.run("rndc", &["-s", BIND, "-k", "foreign-key.conf", word, zone]);
+    };
+    for (round, frozen) in names.iter().enumerate() {
+        site.age("all");
+        rndc("freeze", frozen);
+        site.apply().ends(77).says(&[frozen, "REFUSED"]);
+        rndc("thaw", frozen);
+        for name in names {
+            // an UPDATE that came before this one shows in the signed zone when this one does
+            let marker = format!("marker{round}.{name}");
+            site.lab.add_record(name, &marker, "TXT", "\"here\"");
+        }
+        site.no_challenge_left(&names);
+        let owed = site.document("all")["owed"].as_array().cloned().unwrap_or_default();
+        let owed: Vec<String> =
+            owed.iter().map(|owed| owed["zone"].as_str().unwrap().trim_end_matches('.').to_owned()).collect();
+        assert!(owed.iter().all(|zone| zone == frozen), "{frozen} was frozen, owed in {owed:?}");
+    }
+    let orders = site.lab.counts().orders;
+    site.apply().ends(0);
+    assert_eq!((orders, site.lab.counts().orders), (2, 2), "the order of the failed runs is gone on with");
+    assert_eq!(site.document("all").get("owed"), None);
+    site.no_challenge_left(&names);
+}
+
 #[test]
 fn twenty_certificates_in_twenty_zones_are_one_run() {
     let site = Site::new(Lab::start(quick().pebble("PEBBLE_AUTHZREUSE", "0")));
@@ -76,6 +113,26 @@ fn certificates_of_one_zone_share_their_updates() {
     site.apply().ends(0);
     let after = site.lab.counts();
     assert_eq!(after.certificates - before.certificates, 5);
+    // A certificate whose CA took longer than the others' is not waited for: its removal is an UPDATE of its own.
     assert!(after.updates - before.updates <= 3, "{} UPDATEs", after.updates - before.updates);
+    let log = site.lab.read("bind/update.log");
+    let adds = |n: usize| format!("adding an RR at '_acme-challenge.h{n}.example.test' TXT");
+    let each: Vec<usize> = (1..=5).map(|n| log.rfind(&adds(n)).unwrap()).collect();
+    let (first, last) = (*each.iter().min().unwrap(), *each.iter().max().unwrap());
+    let between = &log[first..last];
+    assert!(!between.contains("prerequisites are OK"), "all five are added by one UPDATE:\n{between}");
     site.no_challenge_left(&["h1.example.test", "h5.example.test"]);
+}
+
+#[test]
+fn a_name_on_the_command_line_is_the_only_certificate_that_is_touched() {
+    let site = Site::new(Lab::start(quick()));
+    let each: Vec<String> =
+        (1..=3).map(|n| format!("c{n}: {{names: [h{n}.example.test], keys: managed}}")).collect();
+    configure(&site, &[zone("example.test")], &each);
+    let run = site.run(&["apply", "c2"]).ends(0);
+    assert_eq!(["c1", "c2", "c3"].map(|name| run.outcome(name)), ["none", "changed", "none"]);
+    assert_eq!(["c1", "c2", "c3"].map(|name| site.installed(name)), [false, true, false]);
+    assert!(!site.lab.dir().join("state/certificates/c1").exists());
+    assert_eq!((site.lab.counts().orders, site.lab.counts().certificates), (1, 1));
 }

@@ -171,6 +171,6 @@ fn a_list_says_which_files_hold_the_same_key() {
     );
     let listed = danesmith(&["keys", "list", &dir.0.display().to_string()]).unwrap();
     assert_eq!(listed.text, expected);
-    assert_eq!(listed.json[2]["same_key_as"], csr.as_str());
+    assert_eq!(listed.json["keys"][2]["same_key_as"], csr.as_str());
     assert!(danesmith(&["keys", "list", &dir.text("README")]).is_err());
 }

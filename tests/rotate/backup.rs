@@ -44,6 +44,32 @@ fn a_site_with_one_key_is_given_a_backup_and_rotates_to_it_when_its_pin_is_ripe(
 }
 
 #[test]
+fn a_managed_backup_beside_the_administrators_key_is_rotated_to_and_followed_by_the_next() {
+    let post = Post::new();
+    let a = post.key_file("a");
+    post.configure("keys: {active: {key: a.key}, backup: managed}", SHORT);
+    post.run(&["apply"]).ends(0);
+    let (active, made) = post.keys();
+    assert_eq!(active, a);
+    assert_eq!(post.pins(BIND), set(&[&a, &made]));
+    let run = post.run(&["apply", "--detailed-exitcode"]).ends(0);
+    assert_eq!(run.json["certificates"][0]["outcome"], "unchanged");
+
+    post.run(&["rotate", "mx", "--wait"]).ends(0);
+    assert_eq!(post.presented(), [Some(made.clone()), Some(made.clone())]);
+    let (active, next) = post.keys();
+    assert_eq!(active, made, "whatever stands as `active` in zones.yaml");
+    assert!(next != a && next != made && !next.is_empty(), "{next}");
+    post.run(&["apply"]).ends(0);
+    for server in [BIND, KNOT] {
+        eventually(Duration::from_secs(10), "the next backup is pinned", || {
+            post.pins(server) == set(&[&made, &next])
+        });
+    }
+    post.run(&["apply", "--detailed-exitcode"]).ends(0);
+}
+
+#[test]
 fn the_pin_of_a_lost_backup_goes_only_when_nobody_presents_its_key() {
     let post = Post::new();
     let (a, b, c) = (post.key_file("a"), post.key_file("b"), post.key_file("c"));

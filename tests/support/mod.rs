@@ -54,6 +54,8 @@ pub struct Options {
     pub eab_required: bool,
     /// Are there mail servers and senders (see [`mail`])?
     pub mail: bool,
+    /// Has BIND the addresses ::1 and fd00::11 too, the second one known as ns1.lab.test's?
+    pub ipv6: bool,
     /// Is there a PowerDNS ([`PDNS`]) with the zone `pdns.test`?
     pub pdns: bool,
     /// pebble's environment: `PEBBLE_VA_NOSLEEP`, `PEBBLE_VA_SLEEPTIME`, `PEBBLE_WFE_NONCEREJECT` (percent, default 5),
@@ -71,6 +73,7 @@ impl Default for Options {
             retry_after: (1, 1),
             eab_required: false,
             mail: false,
+            ipv6: false,
             pdns: false,
             pebble: Vec::new(),
         }
@@ -390,6 +393,9 @@ fn hold(dir: &Path, options: &Options) -> Command {
     }
     if options.mail {
         command.env("LAB_MAIL", "1");
+    }
+    if options.ipv6 {
+        command.env("LAB_IPV6", "1");
     }
     if options.pdns {
         command.env("LAB_PDNS", "1");

@@ -62,11 +62,18 @@ impl<'a> Run<'a> {
             None => self.read().await?,
         };
         loop {
-            let steps = self.steps();
+            let steps = self.due();
             if steps.is_empty() {
                 return Ok(Applied { writes: self.writes });
             }
-            match self.write(steps).await? {
+            let only_asks = !steps.iter().any(Step::changes_something);
+            let written = match self.write(steps).await {
+                Err(refusal) if only_asks && refusal.class == Class::Auth => {
+                    return self.settle_by_looks(refusal).await;
+                }
+                outcome => outcome?,
+            };
+            match written {
                 Written::All => return self.read_back().await,
                 Written::Conflict => self.after_conflict().await?,
                 Written::Unknown(failure) => self.after_unknown(&failure).await?,
@@ -83,7 +90,23 @@ impl<'a> Run<'a> {
         self.changes.iter().zip(&seen).all(writes).then_some(seen)
     }
 
+    /// What is left to do, by what was seen.
     fn steps(&self) -> Vec<Step> {
+        self.of_each(step)
+    }
+
+    /// The same, and for a value that shall go and was not seen a question to the server's own data: a signed copy that
+    /// lags may not show yet what an UPDATE of a moment ago has brought.
+    fn due(&self) -> Vec<Step> {
+        self.of_each(|change, seen, synthesized| {
+            step(change, seen, synthesized).or_else(|| {
+                let none = RrSet::default();
+                Step::absence(change, if synthesized { &none } else { seen })
+            })
+        })
+    }
+
+    fn of_each(&self, step: impl Fn(&Change, &RrSet, bool) -> Option<Step>) -> Vec<Step> {
         let sets = self.seen.iter().zip(&self.synthesized);
         self.changes.iter().zip(sets).filter_map(|(change, (seen, wild))| step(change, seen, *wild)).collect()
     }
@@ -93,7 +116,7 @@ impl<'a> Run<'a> {
         for batch in update::batches(steps)? {
             let targets: Vec<_> = batch.iter().map(Step::target).collect();
             let outcome = self.provider.update(&update::message(self.zone, &batch), IfLost::Report).await;
-            self.writes += 1;
+            self.writes += u32::from(batch.iter().any(Step::changes_something));
             match outcome {
                 Ok(ResponseCode::NoError) => {}
                 Ok(ResponseCode::NXRRSet | ResponseCode::YXRRSet) => return Ok(Written::Conflict),
@@ -116,7 +139,10 @@ impl<'a> Run<'a> {
             let names = self.provider.story(self.zone, &self.targets()).names;
             return Err(Error::new(
                 Class::Conflict,
-                format!("{names} kept changing at {}: {MAX_CONFLICTS} tries lost", self.provider.label),
+                format!(
+                    "{names} kept changing at {}: {MAX_CONFLICTS} more tries lost, each refused by NXRRSET or YXRRSET",
+                    self.provider.label
+                ),
             )
             .hint("find out who else writes there"));
         }
@@ -177,6 +203,14 @@ impl<'a> Run<'a> {
             ),
         )
         .hint("look for a CNAME or DNAME at the name, or another program that writes there"))
+    }
+
+    /// The server does not even let us ask whether values are gone. They are when they do not show within the time that a
+    /// signed copy may take.
+    async fn settle_by_looks(mut self, refusal: Error) -> Result<Applied, Error> {
+        sleep(SIGNING).await;
+        self.seen = self.read_patiently().await?;
+        if self.steps().is_empty() { Ok(Applied { writes: self.writes }) } else { Err(refusal) }
     }
 
     fn targets(&self) -> Vec<(Name, RecordType)> {

@@ -41,6 +41,21 @@ impl Step {
         Some(Step { name, rtype, ttl, seen: seen.values.clone(), add, remove })
     }
 
+    /// The server is asked whether the values that shall go are gone: nothing changes when `seen` is all that stands, and
+    /// otherwise the prerequisites refuse. `None` when nothing shall go.
+    pub(super) fn absence(change: &Change, seen: &RrSet) -> Option<Self> {
+        let remove: Vec<RData> =
+            change.remove.iter().filter(|value| !holds(&change.add, value)).cloned().collect();
+        let (name, rtype) = (change.name.clone(), change.rtype);
+        let step = Step { name, rtype, ttl: 0, seen: seen.values.clone(), add: vec![], remove };
+        (!step.remove.is_empty()).then_some(step)
+    }
+
+    /// Whether it adds or removes anything where `seen` is what stands.
+    pub(super) fn changes_something(&self) -> bool {
+        !self.add.is_empty() || self.remove.iter().any(|value| holds(&self.seen, value))
+    }
+
     /// Owner name and type.
     pub(super) fn target(&self) -> (Name, RecordType) {
         (self.name.clone(), self.rtype)

@@ -58,3 +58,14 @@ async fn noerror_without_the_records_is_no_success() {
     assert_eq!(error.class, Class::Conflict);
     assert!(error.message.contains("answered NOERROR, but after 5 s the records are not there"), "{error}");
 }
+
+#[tokio::test]
+async fn a_race_that_is_never_won_ends_and_says_nxrrset() {
+    let contested = Liar::start(Lie::Contested).await;
+    let provider = provider(contested.address, |_| {});
+    let error = provider.apply(&zone(), &four()).await.unwrap_err();
+    assert_eq!(error.class, Class::Conflict);
+    assert!(error.message.contains("kept changing") && error.message.contains("NXRRSET"), "{error}");
+    assert!(error.hint.unwrap().contains("who else writes there"));
+    assert_eq!(provider.counters().updates, 31);
+}

@@ -1,7 +1,7 @@
 //! A name server that knows the key and lies in one way, over UDP and TCP.
 
 use super::{SECRET, name, now};
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::{Message, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::TSIG;
 use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
 use hickory_proto::rr::{DNSClass, RData, Record, TSigner};
@@ -40,6 +40,8 @@ pub enum Lie {
     Echo,
     /// Two forgeries first, then the honest answer (UDP).
     ForgeriesFirst,
+    /// Says of every update that somebody else has just written there: NXRRSET, signed.
+    Contested,
 }
 
 pub struct Liar {
@@ -102,8 +104,13 @@ fn answers(lie: Lie, request: &[u8], memory: &Memory) -> Vec<Vec<u8>> {
     let request_message = Message::from_vec(request).unwrap();
     let mac = request_message.signature().unwrap().data.mac.clone();
     let honest = || signed(&request_message, &mac, "k256.", SECRET, now());
+    let is_update = request_message.op_code == OpCode::Update;
     let one = match lie {
-        Lie::Honest => honest(),
+        Lie::Contested if is_update => {
+            let answer = response(&request_message, ResponseCode::NXRRSet);
+            sign(&request_message, answer, &mac, ("k256.", SECRET), now())
+        }
+        Lie::Honest | Lie::Contested => honest(),
         Lie::Unsigned => unsigned(&request_message, ResponseCode::NoError),
         Lie::EmptyMac => with_empty_mac(&request_message),
         Lie::OtherSecret => signed(&request_message, &mac, "k256.", b"another secret", now()),
@@ -137,7 +144,16 @@ fn unsigned(request: &Message, rcode: ResponseCode) -> Vec<u8> {
 }
 
 fn signed(request: &Message, mac: &[u8], key: &str, secret: &[u8], time: u64) -> Vec<u8> {
-    let mut answer = response(request, ResponseCode::NoError);
+    sign(request, response(request, ResponseCode::NoError), mac, (key, secret), time)
+}
+
+fn sign(
+    request: &Message,
+    mut answer: Message,
+    mac: &[u8],
+    (key, secret): (&str, &[u8]),
+    time: u64,
+) -> Vec<u8> {
     let signer = TSigner::new(secret.to_vec(), TsigAlgorithm::HmacSha256, name(key), 300).unwrap();
     let stub = TSIG::new(TsigAlgorithm::HmacSha256, time, 300, vec![], request.id, None, vec![]);
     let mut tbs = signer.encode_response_tbs(mac, &answer.to_vec().unwrap(), &stub).unwrap();

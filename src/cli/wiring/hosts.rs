@@ -150,7 +150,7 @@ pub(super) fn failed(name: &str, e: danesmith_providers::Error) -> Error {
 fn secret(place: &SecretRef) -> Result<Zeroizing<String>> {
     let secret = place.read()?;
     let text = std::str::from_utf8(secret.bytes()).map_err(|_| {
-        Error::new(Kind::Credentials, format!("use the secret of {place:?}"), "it is not text")
+        Error::new(Kind::Credentials, format!("use the secret of {:?}", place.source), "it is not text")
     })?;
     Ok(Zeroizing::new(text.to_owned()))
 }

@@ -55,8 +55,12 @@ impl Open for Opener {
     }
 
     async fn file(&self, path: &Path) -> Result<Vec<u8>> {
-        let action = || format!("read `{}`", path.display());
-        let refuse = |e| Error::new(Kind::Input, action(), e);
+        let line = self.desired.named.get(path).map(|at| format!(", which {at} names")).unwrap_or_default();
+        let action = || format!("read `{}`{line}", path.display());
+        let refuse = |e: std::io::Error| {
+            let hint = "put the file there, or name its place anew; a relative path begins at the folder of zones.yaml";
+            Error::new(Kind::Input, action(), e).hint(hint)
+        };
         let meta = std::fs::metadata(path).map_err(refuse)?;
         if !meta.is_file() {
             return Err(Error::new(Kind::Input, action(), "it is no file"));
