@@ -322,6 +322,10 @@ async fn look_at_pins(
     if ledger::learn(&mut working.document, &mut views, &wanted, world.clock.now()) {
         working.save(world).await?;
     }
+    for (owner, view) in &views {
+        let differ = view.everywhere != view.somewhere || view.others_differ;
+        world.remember(|memory| memory.note_servers(owner, differ, world.clock.now()));
+    }
     for doubt in views.values().flat_map(|v| v.doubtful.iter()) {
         working.warn(format!("a name server's answer is not believed: {doubt}"));
     }

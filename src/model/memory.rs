@@ -17,6 +17,9 @@ pub struct Memory {
     /// How the last runs ended, by certificate: for `status` only.
     #[serde(default)]
     pub runs: BTreeMap<String, LastRun>,
+    /// Since when the servers have had different TLSA records, by owner name: for `verify` only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub differing: BTreeMap<String, Timestamp>,
 }
 
 /// How the last run for a certificate ended.
@@ -77,6 +80,15 @@ impl Memory {
         let former = self.runs.get(certificate).filter(|former| former.end == end);
         let since = former.map_or(now, |former| former.since);
         self.runs.insert(certificate.to_owned(), LastRun { end, since, why });
+    }
+
+    /// Notes whether the servers had the same TLSA records when a run looked last.
+    pub fn note_servers(&mut self, owner: &str, differ: bool, now: Timestamp) {
+        if differ {
+            self.differing.entry(owner.to_owned()).or_insert(now);
+        } else {
+            self.differing.remove(owner);
+        }
     }
 
     /// Forgets proofs that are too old to count.

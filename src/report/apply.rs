@@ -37,6 +37,9 @@ pub fn planned(previews: &[Preview]) -> Output {
             (Some(e), _, _) => format!("would stop: {e}"),
             (None, true, Some(next)) => format!("nothing to do until {}", minute(next)),
             (None, true, None) => "nothing to do".into(),
+            (None, false, _) if preview.changes.iter().all(|change| change.starts_with('…')) => {
+                "waits:".into()
+            }
             (None, false, _) => "would change:".into(),
         };
         let _ = writeln!(text, "{}: {line}", preview.certificate);

@@ -37,15 +37,16 @@ pub fn trouble(all: &[Verified]) -> Option<(Severity, String)> {
 
 fn target(text: &mut String, one: &Verified, now: Timestamp) {
     let certificate = one.certificate.as_ref().map(|name| format!(" (certificate {name})"));
-    let _ = writeln!(text, "{}{}", one.survey.target, certificate.unwrap_or_default());
+    wrap(text, 0, 2, &format!("{}{}", one.survey.target, certificate.unwrap_or_default()));
     if let Some(mail) = &one.survey.mail {
-        let hosts: Vec<String> = mail.mx.records.iter().map(|(n, host)| format!("{n} {host}")).collect();
+        let sorted: BTreeSet<_> = mail.mx.records.iter().collect();
+        let hosts: Vec<String> = sorted.iter().map(|(n, host)| format!("{n} {host}")).collect();
         let implicit = hosts.is_empty() && mail.mx.is_believed();
         row(text, &mail.mx, if implicit { vec!["none: the domain itself".into()] } else { hosts });
     }
     for host in &one.survey.hosts {
         if one.survey.target != host.endpoint.to_string() {
-            let _ = writeln!(text, "{}", host.endpoint);
+            wrap(text, 0, 2, &host.endpoint.to_string());
         }
         host_rows(text, host, now);
     }
@@ -54,19 +55,23 @@ fn target(text: &mut String, one: &Verified, now: Timestamp) {
         wrap(text, 2, 4, &format!("{head}: {}", finding.at));
         wrap(text, 4, 4, &finding.words);
     }
-    let verdict = if one.findings.is_empty() { "all is well".into() } else { tally(one.findings.iter()) };
-    let _ = writeln!(text, "{}: {verdict}", one.survey.target);
+    let well = one.worst().is_none_or(|worst| worst == Severity::Info).then(|| "all is well".to_owned());
+    let counted = Some(tally(one.findings.iter())).filter(|counted| !counted.is_empty());
+    let verdict: Vec<String> = well.into_iter().chain(counted).collect();
+    wrap(text, 0, 2, &format!("{}: {}", one.survey.target, verdict.join(", ")));
 }
 
 fn host_rows(text: &mut String, host: &HostView, now: Timestamp) {
     for addresses in [&host.a, &host.aaaa] {
-        row(text, addresses, addresses.records.iter().map(ToString::to_string).collect());
+        let sorted: BTreeSet<_> = addresses.records.iter().collect(); // servers change the order from answer to answer
+        row(text, addresses, sorted.iter().map(ToString::to_string).collect());
     }
     let mut lines = Vec::new();
     if !host.tlsa.records.is_empty() {
         lines.push(format!("TTL {} s at {}", host.tlsa.ttl, host.tlsa.at));
     }
-    lines.extend(host.tlsa.records.iter().map(ToString::to_string));
+    let records: BTreeSet<_> = host.tlsa.records.iter().collect();
+    lines.extend(records.iter().map(ToString::to_string));
     row(text, &host.tlsa, lines);
     let verdicts = verdicts(host, now);
     let addresses: BTreeSet<_> = verdicts.iter().map(|verdict| verdict.address).collect();
@@ -101,22 +106,35 @@ fn words(outcome: &Outcome) -> String {
     }
 }
 
-/// "  TLSA   secure    what was found", one line each.
+/// "  TLSA   secure    what was found", one line each; what is too long for the third column has lines of its own.
 fn row<T>(text: &mut String, found: &Found<T>, lines: Vec<String>) {
     let trust = found.trust.as_ref().map_or("failed", Trust::word);
     let mut head = format!("  {:<7}{trust:<11}", found.rtype);
     let lines = if lines.is_empty() { vec!["none".into()] } else { lines };
     for line in lines {
-        let _ = writeln!(text, "{head}{line}");
+        if THIRD + line.chars().count() <= COLUMNS {
+            let _ = writeln!(text, "{head}{line}");
+        } else {
+            if !head.trim().is_empty() {
+                let _ = writeln!(text, "{}", head.trim_end());
+            }
+            wrap(text, 4, 6, &line);
+        }
         head = " ".repeat(THIRD);
     }
 }
 
-/// Breaks at spaces; a word that is too long stays whole.
+/// Breaks at spaces, and a word that is longer than a line wherever it must.
 fn wrap(text: &mut String, first: usize, rest: usize, words: &str) {
+    let longest = COLUMNS - first.max(rest);
+    let words = words.split(' ').flat_map(|word| {
+        let letters: Vec<char> = word.chars().collect();
+        let pieces: Vec<String> = letters.chunks(longest).map(|piece| piece.iter().collect()).collect();
+        if pieces.is_empty() { vec![String::new()] } else { pieces }
+    });
     let mut line = " ".repeat(first);
     let mut empty = true;
-    for word in words.split(' ') {
+    for word in words {
         if !empty && line.chars().count() + 1 + word.chars().count() > COLUMNS {
             let _ = writeln!(text, "{}", line.trim_end());
             line = " ".repeat(rest);
@@ -125,7 +143,7 @@ fn wrap(text: &mut String, first: usize, rest: usize, words: &str) {
         if !empty {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(&word);
         empty = false;
     }
     let _ = writeln!(text, "{}", line.trim_end());
@@ -163,6 +181,7 @@ fn target_json(one: &Verified, now: Timestamp) -> Value {
             "check": finding.check,
             "at": finding.at,
             "message": finding.words,
+            "time": finding.time.map(|time| time.to_string()),
         })).collect::<Vec<_>>(),
     })
 }
@@ -233,4 +252,71 @@ fn found_json<T>(found: &Found<T>, show: impl Fn(&T) -> Value) -> Value {
         "records": found.records.iter().map(&show).collect::<Vec<_>>(),
         "servers": servers,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::model::dane::{AtServer, Mail, Probe, Seen, Survey, judge};
+    use crate::model::desired::Protocol;
+    use crate::model::endpoint::{Algorithm, Endpoint, Failure, FailureKind};
+
+    fn found<T: Clone>(name: &str, rtype: &'static str, records: &[T]) -> Found<T> {
+        let server = AtServer {
+            server: format!("ns1.{name} (192.0.2.53:53)"),
+            answer: Err("no answer within 5 s".into()),
+            serial: None,
+            refresh: None,
+        };
+        let trust = Ok(Trust::Secure { until: "2026-11-24T00:00:00Z".parse().unwrap() });
+        let (name, at) = (name.to_owned(), name.to_owned());
+        Found { name, rtype, at, trust, records: records.to_vec(), ttl: 3600, servers: vec![server] }
+    }
+
+    /// The table about a domain with one MX host, whose server stays silent.
+    fn table(host: &str) -> String {
+        let now = "2026-11-23T12:00:00Z".parse().unwrap();
+        let failure =
+            Failure { kind: FailureKind::Timeout, words: format!("no answer from {host} within 10 s") };
+        let ask = Ask { sni: Sni::Sent, algorithm: Algorithm::Ecdsa, versions: Versions::Both };
+        let address = "[2001:db8:1111:2222:3333:4444:5555:6666]:25".parse().unwrap();
+        let view = HostView {
+            endpoint: Endpoint { protocol: Protocol::Smtp, host: host.into(), port: 25 },
+            a: found(host, "A", &["192.0.2.1".parse().unwrap()]),
+            aaaa: found(host, "AAAA", &[]),
+            tlsa: found(
+                &format!("_25._tcp.{host}"),
+                "TLSA",
+                &[Tlsa { usage: 1, selector: 1, matching: 1, data: vec![7; 32] }],
+            ),
+            missing_parent: Some(format!("_tcp.{host}")),
+            wildcard: Vec::new(),
+            names: vec![host.into()],
+            probes: vec![Probe { address, ask, seen: Seen::Failed(failure) }],
+        };
+        let mx = found(host, "MX", &[(10, host.to_owned())]);
+        let mail = Some(Mail { domain: host.into(), mx, reports: Some(false) });
+        let survey = Survey { target: host.into(), mail, hosts: vec![view] };
+        let findings = judge(&survey, now);
+        verified(&[Verified { certificate: Some("mail".into()), survey, findings }], now).text
+    }
+
+    #[test]
+    fn no_line_is_longer_than_a_terminal_is_wide() {
+        let sixty = format!("{}.mail-servers.department.subsidiary.example.org", "m".repeat(13));
+        assert_eq!(sixty.len(), 60);
+        let label = "l".repeat(62);
+        let longest = [label.as_str(); 4].join(".");
+        for host in ["mx1.example.org", &sixty, &longest] {
+            let text = table(host);
+            for line in text.lines() {
+                assert!(line.chars().count() <= COLUMNS, "{line}\n{text}");
+            }
+        }
+        let text = table(&sixty);
+        for whole in [format!("10 {sixty}"), format!("_25._tcp.{sixty}"), format!("smtp://{sixty}:25")] {
+            assert!(text.lines().any(|line| line.contains(&whole)), "`{whole}` is torn:\n{text}");
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! An ECDSA and an RSA certificate at one owner name, in one file that Postfix serves (RFC 7671 §8.1 asks for the pins of
 //! both). Postfix as a sender takes ECDSA, Exim takes RSA.
 
+use crate::oracles::all_match;
 use crate::post::{HOST, OWNER, Post, TTL, set};
 use crate::support::mail::{Algorithm, MailServer};
 use crate::support::sender::{Client, Level, Verdict};
-use crate::support::{BIND, KNOT};
+use crate::support::{BIND, KNOT, eventually};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,11 @@ const SHORT: &str = "{ttls: 2, slack: 1s, ttl_floor: 1}";
 
 /// zones.yaml with both certificates; the RSA keys are the administrator's, since danesmith makes none. "" leaves RSA out.
 fn configure(post: &Post, rsa: &str, rotation: &str) {
+    configure_with(post, rsa, rotation, TTL);
+}
+
+/// The same, with another TTL of the TLSA records.
+pub(crate) fn configure_with(post: &Post, rsa: &str, rotation: &str, ttl: u32) {
     let reload = post.lab.reload_command(&BOTH).join(", ");
     let common = format!(
         "    names: [{HOST}]
@@ -26,13 +32,18 @@ fn configure(post: &Post, rsa: &str, rotation: &str) {
     );
     let ec = format!("  ec:\n    keys: managed\n{common}");
     let rsa = if rsa.is_empty() { String::new() } else { format!("  rsa:\n    keys: {rsa}\n{common}") };
-    post.write_zones(TTL, &(ec + &rsa));
+    post.write_zones(ttl, &(ec + &rsa));
 }
 
 fn site() -> Post {
+    site_with(3)
+}
+
+/// Both servers take the file with both chains; the RSA keys r1, r2, … are there.
+pub(crate) fn site_with(rsa_keys: usize) -> Post {
     let post = Post::new();
-    for name in ["r1", "r2", "r3"] {
-        let out = format!("{name}.key");
+    for number in 1..=rsa_keys {
+        let out = format!("r{number}.key");
         post.lab.run(
             "openssl",
             &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", &out],
@@ -75,11 +86,21 @@ fn two_algorithms_rotate_one_after_the_other_and_each_leaves_the_other_alone() {
     }
     assert_eq!(presented(&post, Algorithm::Ecdsa), vec![Some(ec1.clone()); 2]);
     assert_eq!(presented(&post, Algorithm::Rsa), vec![Some(r1.clone()); 2]);
+    post.lab.flush_resolver();
+    let everybody = |when| all_match(&post, &BOTH, &["ecdsa", "rsa"], when);
+    everybody("before");
     let fingers = [Client::Finger(Algorithm::Ecdsa, 25), Client::Finger(Algorithm::Rsa, 25)];
     let sender = post.lab.sender(&[HOST]).probing(&fingers).start();
 
     let other = untouched(&post.document_of("rsa"));
-    post.run(&["rotate", "ec", "--wait"]).ends(0);
+    post.lab.hold(MailServer::Mx2);
+    let run = post.spawn(&["rotate", "ec", "--wait"]);
+    eventually(Duration::from_secs(60), "one server presents the new key", || {
+        presented(&post, Algorithm::Ecdsa) == [Some(ec2.clone()), Some(ec1.clone())]
+    });
+    everybody("while one server is late");
+    post.lab.release(MailServer::Mx2);
+    assert!(post.ends_within(run, Duration::from_secs(60)));
     post.run(&["apply"]).ends(0);
     assert_eq!(untouched(&post.document_of("rsa")), other);
     let (active, ec3) = post.keys_of("ec");
@@ -91,7 +112,9 @@ fn two_algorithms_rotate_one_after_the_other_and_each_leaves_the_other_alone() {
     assert_eq!(presented(&post, Algorithm::Rsa), vec![Some(r1.clone()); 2]);
 
     let other = untouched(&post.document_of("ec"));
+    everybody("after the rotation of the ECDSA key");
     post.run(&["rotate", "rsa", "--wait"]).ends(0);
+    everybody("after the rotation of the RSA key");
     configure(&post, "{active: {key: r2.key}, backup: {key: r3.key}}", SHORT);
     post.run(&["apply"]).ends(0);
     assert_eq!(untouched(&post.document_of("ec")), other);

@@ -1,7 +1,9 @@
 //! One rotation, phase by phase.
 
+use crate::oracles::all_match;
 use crate::post::{HOST, Post, set};
-use crate::support::mail::MailServer;
+use crate::support::mail::{Algorithm, MailServer};
+use crate::support::sender::Client;
 use crate::support::{BIND, KNOT, eventually};
 use std::time::Duration;
 
@@ -45,26 +47,36 @@ fn an_unripe_backup_is_refused_with_the_time_from_which_it_may_succeed() {
     post.run(&["rotate", "mx", "--abort"]).ends(5).says(&["none is under way"]);
 }
 
+/// Postfix with OpenSSL, another one, and Exim with GnuTLS, behind one name.
+const THREE: [MailServer; 3] = [MailServer::Mx1, MailServer::Mx2, MailServer::Mx3];
+
 #[test]
 fn a_late_instance_holds_the_retirement_up_and_nothing_else() {
-    let post = Post::new();
+    let post = Post::with_exim();
     post.run(&["apply"]).ends(0);
     let (a, b) = post.keys();
-    let sender = post.lab.sender(&[HOST]).start();
+    let presented = || THREE.map(|server| post.lab.presented(server, Algorithm::Ecdsa).unwrap_or_default());
+    assert_eq!(presented(), [a.clone(), a.clone(), a.clone()]);
+    post.lab.flush_resolver();
+    all_match(&post, &THREE, &["ecdsa"], "before");
+    let sender = post.lab.sender(&[HOST]).probing(&[Client::Finger(Algorithm::Ecdsa, 25)]).start();
     post.lab.hold(MailServer::Mx2);
     let run = post.spawn(&["rotate", "mx", "--wait"]);
     let deploying = || post.document()["rotation"]["phase"] == "deploying";
-    eventually(Duration::from_secs(30), "the first server presents the new key", || {
-        deploying() && post.presented()[0].as_ref() == Some(&b)
+    let mixed = [b.clone(), a.clone(), b.clone()];
+    eventually(Duration::from_secs(30), "the others present the new key", || {
+        deploying() && presented() == mixed
     });
-    std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(post.presented(), [Some(b.clone()), Some(a.clone())], "one server is late");
+    all_match(&post, &THREE, &["ecdsa"], "while one is late");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(presented(), mixed, "one server is late");
     assert!(deploying(), "so the rotation is not done: {:#}", post.document());
     assert_eq!(post.pins(BIND), set(&[&a, &b]), "and both keys are pinned");
     post.lab.release(MailServer::Mx2);
     assert!(post.ends_within(run, Duration::from_secs(60)));
-    assert_eq!(post.presented(), [Some(b.clone()), Some(b.clone())]);
+    assert_eq!(presented(), [b.clone(), b.clone(), b.clone()]);
     assert!(!post.pins(BIND).contains(&a), "nobody presents it, so nobody pins it");
+    all_match(&post, &THREE, &["ecdsa"], "after");
     let summary = sender.stop();
     assert!(summary.failures().is_empty(), "{:#?}", summary.failures());
 }

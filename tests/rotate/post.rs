@@ -1,7 +1,7 @@
 //! A post office: a zones.yaml, two Postfix servers that take what danesmith installs, and the program run there.
 
 use crate::support::mail::{Algorithm, MailServer};
-use crate::support::{Lab, Options, RESOLVING};
+use crate::support::{KNOT, Lab, Options, RESOLVING, eventually};
 use serde_json::Value;
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -49,7 +49,16 @@ pub(crate) struct Post {
 impl Post {
     /// Starts the world; the servers present a key of their own until danesmith's first certificate comes.
     pub(crate) fn new() -> Post {
-        let options = Options { ttl: 2, ..Options::with_mail() };
+        Post::at(Options::with_mail())
+    }
+
+    /// The same, with a CA that wants a challenge for every order: each takes the same steps.
+    pub(crate) fn with_forgetful_ca() -> Post {
+        Post::at(Options::with_mail().pebble("PEBBLE_AUTHZREUSE", "0"))
+    }
+
+    fn at(options: Options) -> Post {
+        let options = Options { ttl: 2, ..options };
         let post = Post { lab: Lab::start(options.pebble("PEBBLE_WFE_NONCEREJECT", "0")) };
         let first = post.lab.mail_key("before", Algorithm::Ecdsa);
         for server in BOTH {
@@ -63,6 +72,21 @@ impl Post {
         post
     }
 
+    /// The same with an Exim as the third server of that name.
+    pub(crate) fn with_exim() -> Post {
+        let post = Post::new();
+        let exim = MailServer::Mx3;
+        post.lab.add_record("example.test", HOST, "A", exim.address());
+        eventually(Duration::from_secs(20), "the secondary has its address too", || {
+            post.lab.dig(KNOT, HOST, "A").len() == 3
+        });
+        post.lab.flush_resolver();
+        post.lab.set_chain(exim, &[&post.lab.dir().join("state/certificates/mx/live/keyandchain.pem")]);
+        let servers = [BOTH[0], BOTH[1], exim];
+        post.configure_servers(&servers, "keys: managed", "{ttls: 2, slack: 1s, ttl_floor: 1}", TTL);
+        post
+    }
+
     /// Writes zones.yaml.
     pub(crate) fn configure(&self, keys: &str, rotation: &str) {
         self.configure_with(keys, rotation, TTL);
@@ -70,7 +94,11 @@ impl Post {
 
     /// Writes zones.yaml, with another TTL of the TLSA records.
     pub(crate) fn configure_with(&self, keys: &str, rotation: &str, ttl: u32) {
-        let reload = self.lab.reload_command(&BOTH).join(", ");
+        self.configure_servers(&BOTH, keys, rotation, ttl);
+    }
+
+    fn configure_servers(&self, servers: &[MailServer], keys: &str, rotation: &str, ttl: u32) {
+        let reload = self.lab.reload_command(servers).join(", ");
         self.write_zones(
             ttl,
             &format!(
@@ -120,7 +148,11 @@ certificates:
 
     /// Starts the program and leaves it running.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
-        let mut command = self.command(arguments);
+        self.start(self.command(arguments))
+    }
+
+    /// The same, of a command that was prepared.
+    pub(crate) fn start(&self, mut command: Command) -> Child {
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 

@@ -77,6 +77,8 @@ fn a_rotation_every_so_often_is_told_by_plan_and_done_by_apply() {
     assert_eq!((json["rotation"]["from"].as_str(), json["rotation"]["to"].as_str()), (Some(&*a), Some(&*b)));
     let plan = planned(&post);
     assert!(plan.contains("not every server presents the new key"), "{plan}");
+    let text = post.lab.run("danesmith", &["plan"]);
+    assert!(text.starts_with("mx: waits:\n"), "nothing would change: {text}");
     post.lab.release(MailServer::Mx2);
     post.run(&["apply"]).ends(0);
     post.run(&["apply", "--detailed-exitcode"]).ends(0);

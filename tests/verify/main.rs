@@ -57,7 +57,7 @@ fn what_is_published_is_held_against_what_postfix_presents() {
         ),
         (
             vec![ecdsa.pin(), rsa.pin(), sha512(&ecdsa.spki_sha512)],
-            vec!["critical no-match", "warn mixed-matching"],
+            vec!["critical no-match", "warn mixed-matching", "warn no-backup"],
         ),
     ] {
         publish(&lab, &records);
@@ -67,7 +67,7 @@ fn what_is_published_is_held_against_what_postfix_presents() {
     }
 
     publish(&lab, &[ecdsa.pin(), rsa.pin(), sha512(&ecdsa.spki_sha512), sha512(&rsa.spki_sha512)]);
-    assert_eq!(Look::at(&lab, &[AT]).ends(0).findings(), ["warn mixed-matching"]);
+    assert_eq!(Look::at(&lab, &[AT]).ends(0).findings(), ["warn mixed-matching", "warn no-backup"]);
     assert!(!some_client_fails(&lab));
 }
 
@@ -155,6 +155,8 @@ fn a_domain_is_looked_at_through_its_mx_and_its_aliases() {
     assert_eq!(null.findings(), ["info null-mx"]);
     let text = look::text(&lab, &["mail.other.test", "mx1.unsigned.test:25"]);
     assert!(text.contains("mail.other.test: 1 warning\n"), "{text}");
+    let null = look::text(&lab, &["null.other.test"]);
+    assert!(null.contains("null.other.test: all is well, 1 note\n"), "{null}");
     for line in text.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }

@@ -6,7 +6,7 @@ use super::rrset::Zones;
 use crate::error::Result;
 use crate::flow::keys;
 use crate::flow::world::World;
-use crate::model::dane::{Ledger, Survey, Verified, judge, judge_ledger};
+use crate::model::dane::{Ledger, Survey, Verified, judge, judge_ledger, with_books};
 use crate::model::desired::{Certificate, Endpoints, Protocol};
 use crate::model::endpoint::Endpoint;
 use crate::model::pin::TlsaOwner;
@@ -23,12 +23,14 @@ struct Subject {
 pub async fn certificate(eyes: &Eyes, world: &World, wanted: &Certificate) -> Result<Vec<Verified>> {
     let document = world.store.document(&wanted.name).await?;
     let keys = keys::known(world, wanted, &document).await?;
+    let memory = world.memory();
     let ledger = Ledger {
         certificate: &wanted.name,
         document: &document,
         active: keys.as_ref().map(|keys| keys.active),
         backup: keys.as_ref().and_then(|keys| keys.backup),
         policy: &wanted.policy,
+        differing: &memory.differing,
     };
     let zones = Zones::default();
     let looks = subjects(wanted).into_iter().map(|subject| {
@@ -43,9 +45,7 @@ pub async fn certificate(eyes: &Eyes, world: &World, wanted: &Certificate) -> Re
             let absolute = subject.owner.to_ascii();
             let of_books = judge_ledger(ledger, &absolute, &view, now);
             let survey = Survey { target: subject.endpoint.to_string(), mail: None, hosts: vec![view] };
-            let mut findings = judge(&survey, now);
-            findings.extend(of_books);
-            findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+            let findings = with_books(judge(&survey, now), of_books);
             Ok(Verified { certificate: Some(wanted.name.clone()), survey, findings })
         }
     });

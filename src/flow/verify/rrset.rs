@@ -17,8 +17,8 @@ pub(super) struct Zones {
     servers: Mutex<HashMap<Name, Arc<OnceCell<Servers>>>>,
 }
 
-/// The servers of a zone with their SOA serials, or why they cannot be told.
-type Servers = Result<Vec<(Server, Option<u32>)>, String>;
+/// The servers of a zone with serial and refresh time of their SOA, or why they cannot be told.
+type Servers = Result<Vec<(Server, Option<(u32, u32)>)>, String>;
 
 /// Asks the resolver, then every authoritative server of the zone that has the answer. `read` takes the data wanted.
 pub(super) async fn look<T>(
@@ -90,10 +90,10 @@ async fn at_servers<T>(
         Ok(servers) => servers,
         Err(why) => {
             let server = format!("the servers of `{}`", text(&zone));
-            return vec![AtServer { server, answer: Err(why), serial: None }];
+            return vec![AtServer { server, answer: Err(why), serial: None, refresh: None }];
         }
     };
-    let asked = servers.into_iter().map(|(server, serial)| {
+    let asked = servers.into_iter().map(|(server, soa)| {
         let zone = &zone;
         async move {
             let answer = match eyes.reads.observe(&server, zone, name, rtype).await {
@@ -104,7 +104,8 @@ async fn at_servers<T>(
             AtServer {
                 server: format!("{} ({})", server.name.trim_end_matches('.'), server.address),
                 answer,
-                serial,
+                serial: soa.map(|(serial, _)| serial),
+                refresh: soa.map(|(_, refresh)| refresh),
             }
         }
     });
@@ -138,15 +139,15 @@ async fn servers_of(eyes: &Eyes, zones: &Zones, zone: &Name) -> Servers {
             Err(error) => eyes.reads.unvalidated_name_servers(zone).await.map_err(|_| error.cause)?,
             Ok(servers) => servers,
         };
-        let serials = servers.iter().map(|server| async {
+        let soas = servers.iter().map(|server| async {
             let soa = eyes.reads.ask(server, zone, RecordType::SOA).await.ok()?;
             soa.values.iter().find_map(|data| match data {
-                RData::SOA(soa) => Some(soa.serial),
+                RData::SOA(soa) => Some((soa.serial, u32::try_from(soa.refresh).unwrap_or_default())),
                 _ => None,
             })
         });
-        let serials = join_all(serials).await;
-        Ok(servers.into_iter().zip(serials).collect())
+        let soas = join_all(soas).await;
+        Ok(servers.into_iter().zip(soas).collect())
     };
     cell.get_or_init(look).await.clone()
 }

@@ -18,8 +18,12 @@ const LONGEST_TTL: u32 = 86_400;
 const SHORTEST_TTL: u32 = 300;
 
 /// Bogus, failing, disagreeing, soon unsigned.
+///
+/// A server that does not answer at all, while others of its zone do, is no reason for senders to defer: their resolvers go
+/// to the next. So it is an error, and critical only when nobody answers.
 pub(super) fn look_up<T: Ord + Clone>(found: &Found<T>, now: Timestamp, findings: &mut Vec<Finding>) {
     let title = found.title();
+    let all_silent = found.servers.iter().all(|at| at.answer.is_err() && at.serial.is_none());
     match &found.trust {
         Err(why) => findings.push(Finding::critical(
             "lookup-failed",
@@ -39,31 +43,41 @@ pub(super) fn look_up<T: Ord + Clone>(found: &Found<T>, now: Timestamp, findings
                 here,
                 format!("this server answers for the zone, but not this question: {why}"),
             )),
-            Err(why) => findings.push(Finding::warn(
+            Err(why) if all_silent => findings.push(Finding::critical(
                 "server-silent",
                 at.server.clone(),
-                format!("no answer from here: {why}"),
+                format!("it does not answer from here, nor does any other server of the zone: {why}"),
+            )),
+            Err(why) => findings.push(Finding::error(
+                "server-silent",
+                at.server.clone(),
+                format!(
+                    "it does not answer from here ({why}); resolvers ask the others, and no rotation begins"
+                ),
             )),
         }
     }
     disagreement(found, &title, findings);
-    signatures(found, &title, now, findings);
+    findings.extend(signatures(found, found.ttl, now));
 }
 
 fn bogus(why: &str) -> String {
     format!("fails DNSSEC validation: {why}; senders defer (RFC 7672 §2.1.2)")
 }
 
+/// Two servers with different records.
+pub(super) fn differing<T: Ord + Clone>(found: &Found<T>) -> Option<(&AtServer<T>, &AtServer<T>)> {
+    let mut answers = found.servers.iter().filter_map(|at| Some((at, &at.answer.as_ref().ok()?.0)));
+    let (first, expected) = answers.next()?;
+    let expected: BTreeSet<&T> = expected.iter().collect();
+    let (second, _) = answers.find(|(_, records)| records.iter().collect::<BTreeSet<_>>() != expected)?;
+    Some((first, second))
+}
+
 fn disagreement<T: Ord + Clone>(found: &Found<T>, title: &str, findings: &mut Vec<Finding>) {
-    let answers: Vec<(&AtServer<T>, BTreeSet<&T>)> = found
-        .servers
-        .iter()
-        .filter_map(|at| at.answer.as_ref().ok().map(|(records, _)| (at, records.iter().collect())))
-        .collect();
-    let Some((first, expected)) = answers.first() else { return };
-    let other = answers.iter().skip(1).find(|(_, records)| records != expected);
-    let Some((second, _)) = other else { return };
-    let serials: BTreeSet<_> = answers.iter().map(|(at, _)| at.serial).collect();
+    let Some((first, second)) = differing(found) else { return };
+    let answering = found.servers.iter().filter(|at| at.answer.is_ok());
+    let serials: BTreeSet<_> = answering.map(|at| at.serial).collect();
     let between = format!("{} and {} differ", first.server, second.server);
     findings.push(match serials.len() {
         1 => Finding::error(
@@ -79,28 +93,32 @@ fn disagreement<T: Ord + Clone>(found: &Found<T>, title: &str, findings: &mut Ve
     });
 }
 
-fn signatures<T>(found: &Found<T>, title: &str, now: Timestamp, findings: &mut Vec<Finding>) {
+/// Signatures that end before caches forget the records. `ttl`: the longest one, seconds.
+pub(super) fn signatures<T>(found: &Found<T>, ttl: u32, now: Timestamp) -> Option<Finding> {
+    let title = found.title();
     let own = found.trust.as_ref().ok();
     let theirs = found.servers.iter().filter_map(|at| at.answer.as_ref().ok().map(|(_, trust)| trust));
     let ends = own.into_iter().chain(theirs).filter_map(|trust| match trust {
         Trust::Secure { until } => Some(*until),
         Trust::Insecure(_) | Trust::Bogus(_) => None,
     });
-    let Some(until) = ends.min() else { return };
+    let until = ends.min()?;
     let left = until.duration_since(now);
-    let needed = SignedDuration::from_secs(found.ttl.into()) + CHECK_INTERVAL;
+    let needed = SignedDuration::from_secs(ttl.into()) + CHECK_INTERVAL;
     if left < needed {
         let words = format!(
             "its signatures end on {}, sooner than caches forget it: renew them now, the signer is stuck",
             minute(until)
         );
-        findings.push(Finding::critical("rrsig-expires", title, words));
+        Some(Finding::critical("rrsig-expires", title, words).about(until))
     } else if left < SIGNATURES_LAST {
         let words = format!(
             "its signatures end on {}; usual for signers that sign for every answer, late for others",
             minute(until)
         );
-        findings.push(Finding::warn("rrsig-expires", title, words));
+        Some(Finding::warn("rrsig-expires", title, words).about(until))
+    } else {
+        None
     }
 }
 
@@ -144,7 +162,7 @@ fn unusable(why: Unusable, at: String) -> Finding {
         Unusable::Length => "digest-length",
         Unusable::EmptyDigest => "empty-digest",
     };
-    Finding { severity: Severity::Error, check, at, words: why.words().into() }
+    Finding { severity: Severity::Error, check, at, words: why.words().into(), time: None }
 }
 
 fn unwise(record: &Tlsa, at: String) -> Vec<Finding> {

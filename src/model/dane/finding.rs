@@ -1,5 +1,6 @@
 //! What is wrong, and how badly.
 
+use jiff::Timestamp;
 use std::fmt;
 
 /// How bad a finding is for mail.
@@ -38,11 +39,13 @@ pub struct Finding {
     pub at: String,
     /// The story, with what to do.
     pub words: String,
+    /// The time it is about, where there is one: since when, until when, from when on.
+    pub time: Option<Timestamp>,
 }
 
 impl Finding {
     pub(super) fn critical(check: &'static str, at: impl Into<String>, words: impl Into<String>) -> Self {
-        Finding { severity: Severity::Critical, check, at: at.into(), words: words.into() }
+        Finding { severity: Severity::Critical, check, at: at.into(), words: words.into(), time: None }
     }
 
     pub(super) fn error(check: &'static str, at: impl Into<String>, words: impl Into<String>) -> Self {
@@ -55,6 +58,10 @@ impl Finding {
 
     pub(super) fn info(check: &'static str, at: impl Into<String>, words: impl Into<String>) -> Self {
         Finding { severity: Severity::Info, ..Finding::critical(check, at, words) }
+    }
+
+    pub(super) fn about(self, time: Timestamp) -> Self {
+        Finding { time: Some(time), ..self }
     }
 }
 

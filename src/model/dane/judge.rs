@@ -2,9 +2,11 @@
 
 use super::dns::{look_up, records};
 use super::finding::Finding;
+use super::matching::matching;
 use super::record::Tlsa;
 use super::served::served;
-use super::survey::{AtServer, HostView, Mail, Survey, Trust};
+use super::survey::{AtServer, HostView, Mail, Seen, Survey, Trust};
+use super::verdict::is_smtp;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -22,9 +24,11 @@ pub fn judge(survey: &Survey, now: Timestamp) -> Vec<Finding> {
         if host.tlsa.is_believed() && !host.tlsa.records.is_empty() {
             unprotected(host, &mut found);
             records(host, &mut found);
+            found.extend(backup(host, now));
         }
         served(host, now, mx_is_secure(survey), &mut found);
     }
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let mut each: Vec<Finding> = Vec::new();
     for finding in found {
         // A server that answers nothing is told once, not for every question.
@@ -33,7 +37,6 @@ pub fn judge(survey: &Survey, now: Timestamp) -> Vec<Finding> {
             each.push(finding);
         }
     }
-    each.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     each
 }
 
@@ -79,6 +82,23 @@ fn presence(host: &HostView, survey: &Survey, found: &mut Vec<Finding>) {
         false => ("no-tlsa", "no record: senders use TLS if it is offered, and do not know with whom"),
     };
     found.push(Finding::warn(check, host.tlsa.title(), words));
+}
+
+/// Every record is of a key that is served: there is none for the next one. A trust anchor outlives keys.
+fn backup(host: &HostView, now: Timestamp) -> Option<Finding> {
+    let smtp = is_smtp(host);
+    let usable: Vec<&Tlsa> = host.tlsa.records.iter().filter(|record| record.usable(smtp).is_ok()).collect();
+    let is_shown = |record: &&Tlsa| {
+        let mut shown = host.probes.iter().filter_map(|probe| match &probe.seen {
+            Seen::Chain(chain) => Some(chain),
+            Seen::NothingFor | Seen::Failed(_) => None,
+        });
+        matches!(record.usage, 1 | 3) && shown.any(|chain| matching(record, chain, &host.names, now).is_ok())
+    };
+    let words = "no backup key is pinned: when the one that is served leaks or is lost, whoever honours DANE is shut out for as \
+                 long as caches keep its record";
+    (!usable.is_empty() && usable.iter().all(is_shown))
+        .then(|| Finding::warn("no-backup", host.tlsa.title(), words))
 }
 
 /// Records that senders do not even look for, or do not believe.

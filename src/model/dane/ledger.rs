@@ -1,17 +1,18 @@
 //! The outside view against our own books: what danesmith published, and what it waits for.
 
+use super::dns::{differing, signatures};
 use super::finding::Finding;
 use super::record::Tlsa;
-use super::survey::{HostView, Seen};
+use super::survey::{HostView, Seen, Trust};
 use super::verdict::key_of;
 use crate::clock::minute;
 use crate::model::document::Document;
 use crate::model::key::SpkiDigest;
 use crate::model::policy::Policy;
 use crate::model::ripeness;
-use crate::model::rotation::Phase;
-use jiff::Timestamp;
-use std::collections::BTreeSet;
+use crate::model::rotation::{Phase, TtlSeen};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the state directory says of one certificate.
 #[derive(Debug, Clone)]
@@ -26,6 +27,20 @@ pub struct Ledger<'a> {
     pub backup: Option<SpkiDigest>,
     /// The waiting rule.
     pub policy: &'a Policy,
+    /// Since when runs have found the servers to have different records at an owner name (absolute).
+    pub differing: &'a BTreeMap<String, Timestamp>,
+}
+
+/// What is seen and what the books say, the worst first. Where both speak of the same, the books know better.
+pub fn with_books(seen: Vec<Finding>, of_books: Vec<Finding>) -> Vec<Finding> {
+    let superseded = |finding: &Finding| {
+        finding.check == "no-backup"
+            || of_books.iter().any(|known| (known.check, &known.at) == (finding.check, &finding.at))
+    };
+    let mut all: Vec<Finding> = seen.into_iter().filter(|finding| !superseded(finding)).collect();
+    all.extend(of_books);
+    all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    all
 }
 
 /// What is wrong at one TLSA owner name (absolute) of the certificate, where this host serves.
@@ -58,6 +73,9 @@ pub fn judge_ledger(ledger: &Ledger<'_>, owner: &str, host: &HostView, now: Time
     }
     backup(ledger, owner, &title, now, &mut found);
     serials(ledger, owner, host, &mut found);
+    found.extend(signatures_of_the_past(ledger, owner, host, now));
+    found.extend(disagreement(ledger, owner, host, now));
+    found.extend(horizon(host));
     if let Some(rotation) = &ledger.document.rotation {
         let words = format!(
             "{} since {}: from {} to {}",
@@ -66,7 +84,7 @@ pub fn judge_ledger(ledger: &Ledger<'_>, owner: &str, host: &HostView, now: Time
             rotation.from.short(),
             rotation.to.short()
         );
-        found.push(Finding::info("rotation", ledger.certificate, words));
+        found.push(Finding::info("rotation", ledger.certificate, words).about(rotation.since));
     }
     found
 }
@@ -99,10 +117,13 @@ fn backup(ledger: &Ledger<'_>, owner: &str, title: &str, now: Timestamp, found: 
         return;
     };
     match ripeness::ripe_at(ledger.document, owner, backup, ledger.policy) {
-        Some(ripe) if ripe <= now => {}
+        Some(ripe) if ripe <= now => {
+            let words = format!("the backup's pin has been ripe since {}", minute(ripe));
+            found.push(Finding::info("backup-ripe", title, words).about(ripe));
+        }
         Some(ripe) => {
-            let words = format!("the backup's pin is ripe on {}: no rotation before", minute(ripe));
-            found.push(Finding::warn("backup-unripe", title, words));
+            let words = format!("the backup's pin will be ripe on {}: no rotation before", minute(ripe));
+            found.push(Finding::warn("backup-unripe", title, words).about(ripe));
         }
         None => {
             let words =
@@ -123,6 +144,54 @@ fn serials(ledger: &Ledger<'_>, owner: &str, host: &HostView, found: &mut Vec<Fi
             found.push(Finding::error("serial-backwards", server.server.clone(), words));
         }
     }
+}
+
+/// Caches may hold the records as long as the longest TTL of the past says, not only today's.
+fn signatures_of_the_past(
+    ledger: &Ledger<'_>,
+    owner: &str,
+    host: &HostView,
+    now: Timestamp,
+) -> Option<Finding> {
+    let history = ledger.document.history.iter().find(|history| history.owner == owner)?;
+    let lasts = |seen: &&TtlSeen| {
+        seen.gone.is_none_or(|gone| now.duration_since(gone) < SignedDuration::from_secs(seen.ttl.into()))
+    };
+    let longest = history.ttls.iter().filter(lasts).map(|seen| seen.ttl).max()?;
+    signatures(&host.tlsa, longest.max(host.tlsa.ttl), now)
+}
+
+/// Secondaries that have not followed within the SOA refresh time do not follow by themselves (RFC 1035 §3.3.13).
+fn disagreement(ledger: &Ledger<'_>, owner: &str, host: &HostView, now: Timestamp) -> Option<Finding> {
+    let (first, second) = differing(&host.tlsa)?;
+    let since = ledger.differing.get(owner)?;
+    let refresh = host.tlsa.servers.iter().filter_map(|server| server.refresh).max()?;
+    let longer = now.duration_since(*since) > SignedDuration::from_secs(refresh.into());
+    longer.then(|| {
+        let words = format!(
+            "{} and {} have differed since {} at least, longer than the SOA refresh time of {refresh} s: transfers fail",
+            first.server,
+            second.server,
+            minute(*since)
+        );
+        Finding::error("servers-disagree", host.tlsa.title(), words).about(*since)
+    })
+}
+
+/// Who has kept a record with its signature can show it until that ends (RFC 7671 §11, §13).
+fn horizon(host: &HostView) -> Option<Finding> {
+    let own = host.tlsa.trust.as_ref().ok();
+    let theirs = host.tlsa.servers.iter().filter_map(|at| at.answer.as_ref().ok().map(|(_, trust)| trust));
+    let ends = own.into_iter().chain(theirs).filter_map(|trust| match trust {
+        Trust::Secure { until } => Some(*until),
+        Trust::Insecure(_) | Trust::Bogus(_) => None,
+    });
+    let until = ends.max().filter(|_| !host.tlsa.records.is_empty())?;
+    let words = format!(
+        "a pin that is withdrawn now can be replayed until its signatures end, {} (RFC 7671 §13)",
+        minute(until)
+    );
+    Some(Finding::info("replay-horizon", host.tlsa.title(), words).about(until))
 }
 
 fn published(records: &[Tlsa], key: SpkiDigest) -> bool {

@@ -14,7 +14,7 @@ mod verdict;
 
 pub use finding::{Finding, Severity};
 pub use judge::judge;
-pub use ledger::{Ledger, judge_ledger};
+pub use ledger::{Ledger, judge_ledger, with_books};
 pub use matching::{Mismatch, considered, matching};
 pub use record::{Tlsa, Unusable};
 pub use survey::{AtServer, Found, HostView, Mail, Probe, Seen, Survey, Trust, Verified};

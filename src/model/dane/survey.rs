@@ -76,6 +76,8 @@ pub struct AtServer<T> {
     pub answer: Result<(Vec<T>, Trust), String>,
     /// The zone's SOA serial there; `None`: it did not answer that either.
     pub serial: Option<u32>,
+    /// How often secondaries ask for news, seconds, as its SOA says.
+    pub refresh: Option<u32>,
 }
 
 /// A mail domain.

@@ -83,6 +83,7 @@ fn at_servers<T: Clone>(records: &[T]) -> Vec<AtServer<T>> {
         server: server.into(),
         answer: Ok((records.to_vec(), secure())),
         serial: Some(7),
+        refresh: Some(3600),
     };
     vec![one("ns1"), one("ns2")]
 }
@@ -222,8 +223,49 @@ fn one_authoritative_server_that_fails_or_lies_is_enough() {
     let chain = self_signed();
     assert_eq!(answer(Ok((vec![pin(&chain)], bogus())), Some(7))[0], (Critical, "lookup-bogus"));
     assert_eq!(answer(Err("REFUSED".into()), Some(7)), [(Critical, "lookup-failed")]);
-    // Silent to everything: it may be us, and resolvers ask the next one.
-    assert_eq!(answer(Err("timeout".into()), None), [(Warn, "server-silent")]);
+    // Silent to everything: resolvers ask the next one.
+    assert_eq!(answer(Err("timeout".into()), None), [(Error, "server-silent")]);
+    let nobody = |s: &mut Survey, _: &[Vec<u8>]| {
+        for server in &mut s.hosts[0].tlsa.servers {
+            (server.answer, server.serial) = (Err("timeout".into()), None);
+        }
+    };
+    assert_eq!(with(nobody), [(Critical, "server-silent"); 2]);
+}
+
+#[test]
+fn a_server_that_is_silent_to_every_question_is_told_once_and_as_the_worst_it_is() {
+    let silent = |s: &mut Survey, _: &[Vec<u8>]| {
+        let host = &mut s.hosts[0];
+        (host.a.servers[1].answer, host.a.servers[1].serial) = (Err("timeout".into()), None);
+        for server in &mut host.tlsa.servers {
+            (server.answer, server.serial) = (Err("timeout".into()), None);
+        }
+    };
+    assert_eq!(with(silent), [(Critical, "server-silent"); 2]);
+}
+
+#[test]
+fn records_of_served_keys_only_leave_nothing_for_the_next_one() {
+    assert_eq!(with(|s, chain| publish(s, &[pin(chain)])), [(Warn, "no-backup")]);
+    // RSA beside ECDSA: two keys, and a backup of neither
+    let both = |s: &mut Survey, chain: &[Vec<u8>]| {
+        let rsa = self_signed();
+        publish(s, &[pin(chain), pin(&rsa)]);
+        s.hosts[0].probes[1].seen = Seen::Chain(rsa);
+    };
+    assert_eq!(with(both), [(Warn, "no-backup")]);
+    // where nobody presents it, that is the worse finding; where nothing could be probed, nobody knows
+    assert_eq!(with(|s, _| publish(s, &[spare(1)])), [(Critical, "no-match")]);
+    let unseen = |s: &mut Survey, chain: &[Vec<u8>]| {
+        publish(s, &[pin(chain)]);
+        s.hosts[0].probes = failing(FailureKind::Timeout);
+    };
+    assert_eq!(with(unseen), [(Error, "unreachable")]);
+    // the issuing CA's record outlives the key
+    let chain = issued("mx1.example.org", 2040);
+    let anchor = tlsa(2, 1, 1, &Sha256::digest(spki(&chain[1])));
+    assert_eq!(with_chain(&chain, &[pin(&chain), anchor]), []);
 }
 
 #[test]

@@ -199,3 +199,23 @@ fn a_call_is_aimed_at_by_its_shape_whatever_comes_before_it() {
     let output = sweeper(&["kill", "1", "--children", "--shape", "unlinkat /keys/none"], &shell("true"));
     assert_eq!(output.status.code(), Some(3));
 }
+
+#[test]
+fn questions_and_probes_can_be_left_out() {
+    // a question and an UPDATE (RFC 2136 §2.2: opcode 5) to nobody, over UDP; and a look at another port
+    let send = |port: u16, flags: &str| {
+        format!("exec 3<>/dev/udp/127.0.0.1/{port}; printf '\\0\\1\\{flags}\\0' >&3; ")
+    };
+    let script = send(53, "1") + &send(53, "50") + &send(25, "1");
+    let counted = |options: &[&str]| {
+        let report = report(&sweeper(options, &["bash", "-c", &script]).stdout);
+        let calls = report["calls"].as_array().unwrap().clone();
+        let of =
+            |call: &Value| format!("{} {}", call["name"].as_str().unwrap(), call["place"].as_str().unwrap());
+        calls.iter().map(of).filter(|call| call.contains("127.0.0.1")).collect::<Vec<_>>()
+    };
+    let (dns, mail) = ("write 127.0.0.1:53", "write 127.0.0.1:25");
+    assert_eq!(counted(&["count", "--changes"]), [dns, mail]);
+    assert_eq!(counted(&["count", "--changes", "--looks", "25"]), [dns]);
+    assert_eq!(counted(&["count"]).len(), 6, "{:?}", counted(&["count"]));
+}

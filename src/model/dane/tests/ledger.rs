@@ -5,6 +5,7 @@ use crate::model::document::{Document, PinRecord};
 use crate::model::key::SpkiDigest;
 use crate::model::policy::Policy;
 use crate::model::rotation::{OwnerHistory, Phase, Rotation, TtlSeen};
+use std::collections::BTreeMap;
 
 const ABSOLUTE: &str = "_25._tcp.mx1.example.org.";
 const BACKUP: SpkiDigest = SpkiDigest([1; 32]);
@@ -42,15 +43,86 @@ fn books_with(
     let mut host = host(&chain, &[pin(&chain), spare(1)]);
     let (mut document, mut backup) = (books(active), Some(BACKUP));
     change(&mut host, &mut document, &mut backup);
+    let found = books_say(&host, &document, (Some(active), backup), &BTreeMap::new());
+    // times that are told always
+    let noted = |check: &str| ["backup-ripe", "replay-horizon"].contains(&check);
+    summary(&found).into_iter().filter(|(_, check)| !noted(check)).collect()
+}
+
+fn books_say(
+    host: &HostView,
+    document: &Document,
+    (active, backup): (Option<SpkiDigest>, Option<SpkiDigest>),
+    differing: &BTreeMap<String, Timestamp>,
+) -> Vec<Finding> {
     let policy = Policy::default();
-    let ledger =
-        Ledger { certificate: "mx1", document: &document, active: Some(active), backup, policy: &policy };
-    summary(&judge_ledger(&ledger, ABSOLUTE, &host, now()))
+    let ledger = Ledger { certificate: "mx1", document, active, backup, policy: &policy, differing };
+    judge_ledger(&ledger, ABSOLUTE, host, now())
 }
 
 #[test]
-fn books_that_agree_add_nothing() {
+fn books_that_agree_add_only_times() {
     assert_eq!(books_with(|_, _, _| {}), []);
+    let chain = self_signed();
+    let mut document = books(key(&chain));
+    document.rotation = Some(Rotation {
+        phase: Phase::Deploying,
+        from: key(&chain),
+        to: BACKUP,
+        since: in_hours(-1),
+        forced: false,
+    });
+    let mut view = host(&chain, &[pin(&chain), spare(1)]);
+    view.tlsa.servers[1].answer.as_mut().unwrap().1 = Trust::Secure { until: in_hours(250) };
+    let found = books_say(&view, &document, (Some(key(&chain)), Some(BACKUP)), &BTreeMap::new());
+    let times: Vec<_> = found.iter().map(|finding| (finding.severity, finding.check, finding.time)).collect();
+    // two TTLs of an hour and the policy's slack after the pin was seen everywhere
+    let ripe = in_hours(-2400) + SignedDuration::from_hours(2) + Policy::default().slack;
+    let expected = [
+        (Info, "backup-ripe", Some(ripe)),
+        (Info, "replay-horizon", Some(in_hours(250))),
+        (Info, "rotation", Some(in_hours(-1))),
+    ];
+    assert_eq!(times, expected);
+}
+
+#[test]
+fn servers_that_differ_for_longer_than_the_refresh_time_are_an_error() {
+    let chain = self_signed();
+    let document = books(key(&chain));
+    let mut view = host(&chain, &[pin(&chain), spare(1)]);
+    view.tlsa.servers[1].answer = Ok((vec![pin(&chain)], secure()));
+    view.tlsa.servers[1].serial = Some(6);
+    let judged = |view: &HostView, minutes: i64| {
+        let since = [(ABSOLUTE.to_owned(), now() - SignedDuration::from_mins(minutes))].into();
+        let of_books = books_say(view, &document, (Some(key(&chain)), Some(BACKUP)), &since);
+        let all = with_books(judge(&survey(view.clone()), now()), of_books);
+        summary(&all).into_iter().filter(|(severity, _)| *severity > Info).collect::<Vec<_>>()
+    };
+    // the refresh time is an hour
+    assert_eq!(judged(&view, 59), [(Warn, "servers-disagree")]);
+    assert_eq!(judged(&view, 61), [(Error, "servers-disagree")]);
+    view.tlsa.servers = at_servers(&view.tlsa.records);
+    assert_eq!(judged(&view, 61), [], "what runs remember is over");
+}
+
+#[test]
+fn signatures_must_outlive_the_ttls_of_the_past_too() {
+    let chain = self_signed();
+    let mut document = books(key(&chain));
+    let mut view = host(&chain, &[pin(&chain), spare(1)]);
+    view.tlsa.trust = Ok(Trust::Secure { until: in_hours(5) });
+    let judged = |document: &Document| {
+        let of_books = books_say(&view, document, (Some(key(&chain)), Some(BACKUP)), &BTreeMap::new());
+        let all = with_books(judge(&survey(view.clone()), now()), of_books);
+        summary(&all).into_iter().filter(|(severity, _)| *severity > Info).collect::<Vec<_>>()
+    };
+    assert_eq!(judged(&document), [(Warn, "rrsig-expires")], "an hour's TTL today");
+    let day = 86_400;
+    document.history[0].ttls.push(TtlSeen { ttl: day, gone: Some(in_hours(-23)) });
+    assert_eq!(judged(&document), [(Critical, "rrsig-expires")], "a day's TTL that caches may still hold");
+    document.history[0].ttls[1].gone = Some(in_hours(-25));
+    assert_eq!(judged(&document), [(Warn, "rrsig-expires")], "and that nobody holds any more");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn records_that_no_sender_can_use_are_errors() {
         s.hosts[0].endpoint.protocol = Protocol::Tls;
         s.hosts[0].endpoint.port = 443;
     };
-    assert_eq!(with(on_https), []);
+    assert_eq!(with(on_https), [(Warn, "no-backup")]);
 }
 
 #[test]
@@ -63,19 +63,21 @@ fn usage_3_minds_neither_names_nor_dates() {
     let expired = issued("mail.example.net", 2021);
     assert_eq!(with_chain(&expired, &[pin(&expired), spare(1)]), []);
     let whole = tlsa(3, 0, 1, &Sha256::digest(&expired[0]));
-    assert_eq!(with_chain(&expired, &[whole]), [(Warn, "selector-0")]);
+    assert_eq!(with_chain(&expired, &[whole, tlsa(3, 0, 1, &[1; 32])]), [(Warn, "selector-0"); 2]);
     let leaf_as_anchor = tlsa(2, 1, 1, &Sha256::digest(spki(&expired[0])));
     assert_eq!(with_chain(&expired, &[leaf_as_anchor])[0], (Critical, "no-match"));
 }
 
 #[test]
 fn unwise_records_are_told() {
-    let full = |s: &mut Survey, chain: &[Vec<u8>]| publish(s, &[tlsa(3, 1, 0, &spki(&chain[0]))]);
-    assert_eq!(with(full), [(Warn, "full-data")]);
+    let full = |s: &mut Survey, chain: &[Vec<u8>]| {
+        publish(s, &[tlsa(3, 1, 0, &spki(&chain[0])), tlsa(3, 1, 0, &[1; 91])])
+    };
+    assert_eq!(with(full), [(Warn, "full-data"); 2]);
     let mixed = |s: &mut Survey, chain: &[Vec<u8>]| {
         publish(s, &[pin(chain), tlsa(3, 1, 2, &Sha512::digest(spki(&chain[0])))]);
     };
-    assert_eq!(with(mixed), [(Warn, "mixed-matching")]);
+    assert_eq!(with(mixed), [(Warn, "mixed-matching"), (Warn, "no-backup")]);
     for (ttl, expected) in
         [(299, vec![(Warn, "ttl")]), (300, vec![]), (86_400, vec![]), (86_401, vec![(Warn, "ttl")])]
     {

@@ -5,6 +5,7 @@
 //! sweeper list --files -- …                             # the same for people
 //! sweeper kill 17 --when before -- …                    # exit 0: killed there; 3: fewer calls than that
 //! sweeper kill 1 --shape 'fsync /keys/.#.new' -- …      # the first call that looks so, whatever comes before it
+//! sweeper count --changes --looks 25 -- …               # files, and messages that others may keep something of
 //! sweeper fail 17 --errno ENOSPC --report r.json -- …   # the call fails, the program goes on
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool: it prints
@@ -68,6 +69,12 @@ struct Common {
     /// Short for --only net
     #[arg(long, conflicts_with = "only")]
     net: bool,
+    /// Of the network's calls, only those count that the other end may keep something of: no connecting, no DNS questions
+    #[arg(long)]
+    changes: bool,
+    /// With --changes: servers at this port are only looked at (repeatable)
+    #[arg(long, value_name = "PORT", requires = "changes")]
+    looks: Vec<u16>,
     /// Of the file-system calls, only those below this folder count
     #[arg(long)]
     under: Option<PathBuf>,
@@ -192,7 +199,8 @@ impl Common {
             None => None,
         };
         let under = self.under.as_ref().map(std::fs::canonicalize).transpose()?;
-        Ok(Filter { only, under, shape: self.shape.clone(), children: self.children })
+        let changes = self.changes.then(|| self.looks.clone());
+        Ok(Filter { only, under, shape: self.shape.clone(), children: self.children, changes })
     }
 }
 

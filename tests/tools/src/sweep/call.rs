@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use super::sys::{self, Pid};
 
+/// The port of name servers (RFC 1035 §4.2).
+const DNS: u16 = 53;
+
 /// What a call changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -29,6 +32,8 @@ pub struct Call {
     pub paths: Vec<PathBuf>,
     /// The other end, for the network; `None` when it cannot be known.
     pub peer: Option<SocketAddr>,
+    /// It sends nothing that the other end would keep: a connection is made, or a DNS question is asked.
+    pub asks: bool,
 }
 
 impl Call {
@@ -36,13 +41,18 @@ impl Call {
     pub(super) fn read(caller: Caller, number: i64, args: [u64; 6]) -> Option<Call> {
         let name = name(number)?;
         match number {
-            libc::SYS_connect => network(name, sys::read_address(caller.thread, args[1], args[2])?),
+            libc::SYS_connect => {
+                let call = network(name, sys::read_address(caller.thread, args[1], args[2])?)?;
+                Some(Call { asks: true, ..call })
+            }
             libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg => caller.send(name, number, args),
-            libc::SYS_write
-            | libc::SYS_pwrite64
-            | libc::SYS_writev
-            | libc::SYS_pwritev
-            | libc::SYS_pwritev2 => caller.write(name, args[0]),
+            libc::SYS_write => {
+                let asks = caller.is_dns_question(args);
+                caller.write(name, args[0]).map(|call| Call { asks: asks && call.is_dns(), ..call })
+            }
+            libc::SYS_pwrite64 | libc::SYS_writev | libc::SYS_pwritev | libc::SYS_pwritev2 => {
+                caller.write(name, args[0])
+            }
             libc::SYS_sendfile => caller.write(name, args[0]),
             libc::SYS_copy_file_range | libc::SYS_splice => caller.write(name, args[2]),
             _ => caller.file_call(name, number, args),
@@ -57,6 +67,15 @@ impl Call {
     /// May it wait for another thread? Then others must not be held while it runs.
     pub(super) fn may_wait(&self) -> bool {
         self.kind == Kind::Net || ["flock", "fcntl"].contains(&self.name)
+    }
+
+    /// May something of it stay, here or at the other end? Servers at the ports `looks` are only looked at.
+    pub(super) fn may_change(&self, looks: &[u16]) -> bool {
+        !self.asks && self.peer.is_none_or(|peer| !looks.contains(&peer.port()))
+    }
+
+    fn is_dns(&self) -> bool {
+        self.peer.is_some_and(|peer| peer.port() == DNS)
     }
 
     /// Paths or peer, for people.
@@ -104,7 +123,7 @@ impl Caller {
             _ => vec![self.path(a)?],
         };
         let counts = paths.iter().any(|path| !is_virtual(path));
-        counts.then_some(Call { name, kind: Kind::Files, paths, peer: None })
+        counts.then_some(Call { name, kind: Kind::Files, paths, peer: None, asks: false })
     }
 
     /// A write to a regular file or to a socket of the Internet family; pipes, terminals and the like are not
@@ -116,7 +135,7 @@ impl Caller {
         }
         let file = fs::metadata(self.proc().join("fd").join(fd.to_string())).ok()?;
         let counts = file.is_file() && !is_virtual(&path) && !is_our_output(&file);
-        counts.then(|| Call { name, kind: Kind::Files, paths: vec![path], peer: None })
+        counts.then(|| Call { name, kind: Kind::Files, paths: vec![path], peer: None, asks: false })
     }
 
     fn send(self, name: &'static str, number: i64, args: [u64; 6]) -> Option<Call> {
@@ -129,10 +148,24 @@ impl Caller {
                 (u64::from_ne_bytes(header.get(..8)?.try_into().ok()?), u64::from(len))
             }
         };
-        if address != 0 {
-            return network(name, sys::read_address(self.thread, address, len)?);
-        }
-        network(name, sys::peer(self.process, args[0] as i32)?)
+        let call = match address {
+            0 => network(name, sys::peer(self.process, args[0] as i32)?)?,
+            _ => network(name, sys::read_address(self.thread, address, len)?)?,
+        };
+        let asks = number == libc::SYS_sendto && call.is_dns() && self.is_dns_question(args);
+        Some(Call { asks, ..call })
+    }
+
+    /// Is what `write` or `sendto` sends a DNS message with the opcode QUERY (RFC 1035 §4.1.1), over TCP behind its length?
+    fn is_dns_question(self, args: [u64; 6]) -> bool {
+        let [_, address, length, ..] = args;
+        let Some(bytes) = sys::read_memory(self.thread, address, length.min(8) as usize) else {
+            return false;
+        };
+        let framed =
+            matches!(bytes[..], [high, low, ..] if u64::from(u16::from_be_bytes([high, low])) + 2 == length);
+        let flags = bytes.get(if framed { 4 } else { 2 });
+        flags.is_some_and(|flags| flags & 0b0111_1000 == 0)
     }
 
     fn path(self, address: u64) -> Option<PathBuf> {
@@ -175,7 +208,7 @@ impl Caller {
 }
 
 fn network(name: &'static str, peer: SocketAddr) -> Option<Call> {
-    Some(Call { name, kind: Kind::Net, paths: Vec::new(), peer: Some(peer) })
+    Some(Call { name, kind: Kind::Net, paths: Vec::new(), peer: Some(peer), asks: false })
 }
 
 fn opens_for_writing(flags: u64) -> bool {

@@ -51,6 +51,9 @@ pub struct Filter {
     pub shape: Option<String>,
     /// Calls of child processes count too, in the same order.
     pub children: bool,
+    /// Of the network's, only calls that the other end may keep something of: no connecting, no DNS questions, nothing to
+    /// these ports, whose servers are only looked at.
+    pub changes: Option<Vec<u16>>,
 }
 
 /// How the program ended.

@@ -143,7 +143,8 @@ impl Tracer {
         let filter = &self.options.filter;
         let wanted = filter.only.is_none_or(|kind| kind == call.kind)
             && (call.kind == Kind::Net || filter.under.as_ref().is_none_or(|folder| call.is_under(folder)))
-            && filter.shape.as_ref().is_none_or(|shape| *shape == call.shape());
+            && filter.shape.as_ref().is_none_or(|shape| *shape == call.shape())
+            && filter.changes.as_ref().is_none_or(|looks| call.may_change(looks));
         if wanted && process != self.main && !filter.children {
             self.uncounted_children += 1;
             return false;
