@@ -63,7 +63,6 @@ mod inside {
     use super::support::{BIND, KNOT, UNBOUND};
     use danesmith::dns::{
         Lookup, Observation, Reads, Resolver, ResolverConfig, Security, Server, TrustAnchor, Validation,
-        mail_host,
     };
     use danesmith::error::Kind;
     use hickory_proto::dnssec::Algorithm;
@@ -109,7 +108,7 @@ mod inside {
     /// Secure until a time in the future that the zones' signers would choose: they sign for four days.
     #[track_caller]
     fn assert_secure(security: &Security) {
-        let Security::Secure { until } = security else { panic!("{security:?}") };
+        let Security::Secure { until, .. } = security else { panic!("{security:?}") };
         let now = Timestamp::now();
         assert!(*until > now && *until < now + (5 * 24).hours(), "{until}");
     }
@@ -326,17 +325,26 @@ mod inside {
 
     #[tokio::test]
     #[ignore = "runs in a world"]
-    async fn a_mail_host_is_protected_when_mx_addresses_and_tlsa_are_secure() {
+    async fn mx_addresses_and_tlsa_of_a_mail_host_are_judged_each_by_itself() {
         let reads = own();
-        let domain = name("example.test.");
-        let host = mail_host(&reads, Some(&domain), &name("mx1.example.test."), 25).await.unwrap();
-        assert!(host.is_protected(), "{:?}", host.weaknesses());
-        // An alias: TLSA stands at the expanded name.
-        let alias = mail_host(&reads, None, &name("strong.example.test."), 25).await.unwrap();
-        assert_eq!((alias.base.clone(), alias.is_protected()), (name("mx1.example.test."), true));
-        let open = mail_host(&reads, Some(&domain), &name("mx1.unsigned.test."), 25).await.unwrap();
-        assert!(!open.is_protected());
-        assert_eq!(open.weaknesses().len(), 3, "{:?}", open.weaknesses());
+        let lookup = async |text: &str, rtype| reads.lookup(&name(text), rtype).await.unwrap();
+        for (text, rtype) in [
+            ("example.test.", RecordType::MX),
+            ("mx1.example.test.", RecordType::A),
+            ("mx1.example.test.", RecordType::AAAA),
+            ("_25._tcp.mx1.example.test.", RecordType::TLSA),
+        ] {
+            assert_secure(&lookup(text, rtype).await.security);
+        }
+        // An alias: the addresses, and the TLSA base domain, are where it leads.
+        let alias = lookup("strong.example.test.", RecordType::A).await;
+        assert_eq!(alias.name, name("mx1.example.test."));
+        assert!(alias.links.iter().all(|link| link.security.is_secure()) && alias.security.is_secure());
+        for (text, rtype) in
+            [("mx1.unsigned.test.", RecordType::A), ("_25._tcp.mx1.unsigned.test.", RecordType::TLSA)]
+        {
+            assert!(!lookup(text, rtype).await.security.is_secure(), "{text}");
+        }
     }
 
     #[tokio::test]

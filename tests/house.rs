@@ -162,14 +162,32 @@ fn every_rule_of_dane_names_tests_that_exist() {
         let tests: Vec<&str> = cells[4].split('`').filter(|name| !name.trim().is_empty()).collect();
         assert!(!tests.is_empty(), "rule {} has no test", cells[1]);
         for test in tests {
-            assert!(all.contains(&format!("fn {test}(")), "rule {}: there is no test {test}", cells[1]);
+            assert!(is_test(&all, test), "rule {}: there is no test {test}", cells[1]);
         }
     }
     assert_eq!(rules, (1..=21).collect::<Vec<_>>());
+    for rule in rules {
+        assert!(all.contains(&format!("fn rule_{rule}_")), "no test is named after rule {rule}");
+    }
     let named = all.split("fn rule_").skip(1).filter_map(|text| text.split('(').next());
     for test in named.filter(|name| name.starts_with(|c: char| c.is_ascii_digit())) {
         assert!(page.contains(&format!("`rule_{test}`")), "docs/dane-rules.md does not name rule_{test}");
+        let above = above(&all, &format!("rule_{test}"));
+        assert!(above.contains("RFC "), "no RFC is named above rule_{test}: {above}");
     }
+}
+
+/// What stands above a function, up to the item before it.
+fn above<'a>(all: &'a str, function: &str) -> &'a str {
+    let at = all.find(&format!("fn {function}(")).unwrap_or_default();
+    let before = &all[..at];
+    &before[before.rfind("\n\n").or(before.rfind("{\n")).unwrap_or_default()..]
+}
+
+/// Whether a function of this name is one that the test runner calls.
+fn is_test(all: &str, function: &str) -> bool {
+    let above = above(all, function);
+    above.contains("#[test]") || above.contains("#[tokio::test")
 }
 
 /// Fails when product code (not tests) holds one of `words`, except in files for which `may`.

@@ -73,3 +73,16 @@ pub const CHAINS: &str = "chains.pem";
 
 /// Modes of deployed private keys: no right for others, none to write for the group.
 pub const KEY_MODES: [u32; 4] = [0o400, 0o440, 0o600, 0o640];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7671 §13: short enough to replace, long enough for caches.
+    #[test]
+    fn rule_21_tlsa_records_live_half_an_hour_to_an_hour_unless_told_otherwise() {
+        assert!((1800..=3600).contains(&TLSA_TTL));
+        let template = crate::config::template().unwrap_or_else(|problems| panic!("{problems:?}"));
+        assert!(template.zones.values().all(|zone| zone.tlsa_ttl == TLSA_TTL));
+    }
+}

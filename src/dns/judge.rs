@@ -70,7 +70,7 @@ fn dated(reply: &Reply) -> Security {
     let now = SystemClock::new().now();
     let fault = signature::out_of_date(&reply.message, now).or_else(|| signature::missing(&reply.message));
     match (fault, signature::ends(&reply.message, now)) {
-        (None, Some(until)) => Security::Secure { until },
+        (None, Some((until, last))) => Security::Secure { until, last },
         (fault, _) => Security::Bogus(fault.unwrap_or_else(|| "it is not signed".into())),
     }
 }

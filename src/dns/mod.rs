@@ -7,7 +7,6 @@ mod answer;
 mod chain;
 mod judge;
 mod lookup;
-mod mail;
 mod name_servers;
 mod recursive;
 mod resolver;
@@ -19,7 +18,6 @@ mod uncached;
 mod validator;
 
 pub use anchor::TrustAnchor;
-pub use mail::{MailHost, mail_host};
 pub use resolver::{Resolver, ResolverConfig, Validation};
 pub use secure::{Link, Lookup, Observation, Security};
 
@@ -71,6 +69,10 @@ pub trait Reads: Send + Sync {
     /// check (CD, RFC 4035 §3.2.2). Only for looks that are validated, so that it can be told what is wrong.
     async fn unvalidated_name_servers(&self, zone: &Name) -> Result<Vec<Server>> {
         self.name_servers(zone).await
+    }
+    /// What [`Reads::name_servers`] could not find out of this zone when it was asked last, for people.
+    fn doubt(&self, _zone: &Name) -> Option<String> {
+        None
     }
     /// Addresses of a server that the administrator wrote: address, `address:port`, name or `name:port`.
     async fn addresses(&self, server: &str) -> Result<Vec<Server>>;

@@ -10,6 +10,7 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::PoisonError;
 
 /// Name servers of the parent that are asked; any one of them knows the delegation. Our choice.
 const PARENTS: usize = 3;
@@ -19,12 +20,7 @@ impl Resolver {
         let action = format!("find the name servers of `{}`", text(zone));
         let (known, delegated) = join(self.known(zone, asked, &action), self.delegated(zone, asked)).await;
         let mut names = known?;
-        match delegated {
-            Ok(more) => names.extend(more),
-            Err(cause) => {
-                tracing::warn!(zone = %text(zone), "the parent's NS set could not be seen: {cause}")
-            }
-        }
+        names.extend(self.note_parent(zone, delegated));
         let mut servers = self.locate(&names, asked, &action).await?;
         let own = self.own_set(zone, &servers).await;
         let more: BTreeSet<Name> = own.difference(&names).cloned().collect();
@@ -36,6 +32,16 @@ impl Resolver {
             return Err(Error::new(Kind::Remote, action, cause));
         }
         Ok(servers)
+    }
+
+    /// What the parent said; that it could not be asked is remembered for [`Reads::doubt`].
+    fn note_parent(&self, zone: &Name, delegated: Result<BTreeSet<Name>, String>) -> BTreeSet<Name> {
+        let mut orphans = self.orphans.lock().unwrap_or_else(PoisonError::into_inner);
+        orphans.remove(zone);
+        delegated.unwrap_or_else(|cause| {
+            orphans.insert(zone.clone(), cause);
+            BTreeSet::new()
+        })
     }
 
     /// The NS names of `zone` as the recursive resolver knows them.

@@ -17,9 +17,10 @@ use async_trait::async_trait;
 use futures_util::future::join;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData, RecordType};
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How [`Resolver`] asks.
@@ -61,6 +62,8 @@ impl Default for ResolverConfig {
 pub struct Resolver {
     pub(super) recursive: Recursive,
     pub(super) port: u16,
+    /// Zones whose parent could not be asked when their name servers were asked for last; why.
+    pub(super) orphans: Mutex<HashMap<Name, String>>,
     judge: Judge,
 }
 
@@ -71,7 +74,7 @@ impl Resolver {
         let questions = Arc::new(AtomicU64::new(0));
         let recursive = Recursive { resolvers, timeout: config.timeout, questions };
         let judge = Judge::new(config.validation, &recursive);
-        Resolver { recursive, port: config.port, judge }
+        Resolver { recursive, port: config.port, orphans: Mutex::default(), judge }
     }
 
     /// Questions put to servers so far; resends and the TCP repeat of a truncated answer are not counted.
@@ -88,6 +91,17 @@ impl Reads for Resolver {
 
     async fn unvalidated_name_servers(&self, zone: &Name) -> Result<Vec<Server>> {
         self.find_name_servers(zone, Asked::Unchecked).await
+    }
+
+    fn doubt(&self, zone: &Name) -> Option<String> {
+        let orphans = self.orphans.lock().unwrap_or_else(PoisonError::into_inner);
+        orphans.get(zone).map(|cause| {
+            format!(
+                "the parent of `{}` could not be asked for the zone's name servers ({cause}): one that only the parent names \
+                 is not looked at; list all in the zone's `check:`",
+                text(zone)
+            )
+        })
     }
 
     async fn addresses(&self, server: &str) -> Result<Vec<Server>> {

@@ -11,6 +11,8 @@ pub enum Security {
     Secure {
         /// When the first of the signatures over the answer ends.
         until: Timestamp,
+        /// When the last of them ends: until then the answer can be replayed.
+        last: Timestamp,
     },
     /// A parent proves that there is no chain down to here, or no trust anchor covers the name; why, for people.
     Insecure(String),

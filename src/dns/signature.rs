@@ -6,10 +6,11 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use jiff::{SignedDuration, Timestamp};
 
-/// When the first of the signatures over what the message says ends: over its answer section, or over the denial when
-/// that is empty. `None`: there are none.
-pub(super) fn ends(message: &Message, now: Timestamp) -> Option<Timestamp> {
-    telling(message).map(|(_, signature)| expiration(signature, now)).min()
+/// When the first and the last of the signatures over what the message says end: over its answer section, or over the denial
+/// when that is empty. `None`: there are none.
+pub(super) fn ends(message: &Message, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+    let ends = || telling(message).map(|(_, signature)| expiration(signature, now));
+    ends().min().zip(ends().max())
 }
 
 /// A signature over what the message says whose time has passed or not come.

@@ -141,7 +141,7 @@ fn owners(name: &Name, reply: &Reply) -> Vec<Name> {
 /// The validator's cache of good signatures forgets that they end.
 fn secure_until(reply: &Reply, now: jiff::Timestamp) -> Security {
     match signature::ends(&reply.message, now) {
-        Some(until) if until >= now => Security::Secure { until },
+        Some((until, last)) if until >= now => Security::Secure { until, last },
         _ => Security::Bogus(
             signature::out_of_date(&reply.message, now).unwrap_or_else(|| "no signature is left".into()),
         ),

@@ -1,23 +1,21 @@
 //! observe → plan → act, certificate by certificate, all at once. One failing certificate never stops the others.
 
-use crate::clock::minute;
+use crate::clock::full_minute;
 use crate::error::{Error, Kind, Result};
 use crate::flow::issue::Use;
 use crate::flow::keys::{self, WantedKeys};
 use crate::flow::locate::Located;
 use crate::flow::working::Working;
 use crate::flow::world::World;
-use crate::flow::{deploy, issue, observe, publish, renewal_info, rotate, txt};
+use crate::flow::{deploy, issue, look, publish, renewal_info, rotate, txt};
 use crate::model::desired::{Certificate, Dnssec, Endpoints, Keys};
 use crate::model::document::KeyPair;
-use crate::model::key::SpkiDigest;
 use crate::model::ledger;
 use crate::model::outcome::{Outcome, Report};
 use crate::model::plan::{Observed, Proof, Refusal, Step, Wanted, Wish, plan};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 /// Options of a run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,6 +85,18 @@ async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Res
         failures.not_before = world.clock.now();
     }
     let mut seen = Seen { patience: PATIENCE, ..Seen::default() };
+    let outcome = steps(world, working, options, &mut seen).await;
+    rotate::warn_of_others(world, working, seen.observed.pins.as_ref()).await;
+    outcome
+}
+
+/// Step by step, until nothing is left to do, or it has to wait.
+async fn steps(
+    world: &World,
+    working: &mut Working<'_>,
+    options: Options,
+    seen: &mut Seen,
+) -> Result<Outcome> {
     let mut keys = keys_of(world, working).await?;
     seen.observed.lost = keys::files_lost(world, working.wanted, &working.document).await?;
     if keys::spare_lost(world, working).await? {
@@ -111,7 +121,7 @@ async fn work(world: &World, working: &mut Working<'_>, options: Options) -> Res
         let looked = matches!(step, Step::ObservePins | Step::ObserveEndpoints);
         left = if matches!(step, Step::Wait(..) | Step::Hold(..)) { 64 } else { left - 1 };
         let issuing = matches!(step, Step::Issue(..)) && !seen.observed.unissued;
-        match (act(world, working, &keys, &mut seen, step, options).await, unissued.take()) {
+        match (act(world, working, &keys, seen, step, options).await, unissued.take()) {
             (Ok(Some(_)) | Err(_), Some(first)) => return Err(first),
             (Ok(Some(outcome)), None) => return Ok(outcome),
             (Err(e), None) if issuing && !seen.observed.lost && working.document.installed.is_some() => {
@@ -198,11 +208,11 @@ async fn act(
         Step::Reload(generation) => deploy::deploy(world, working, *generation).await?,
         Step::ObservePins => {
             working.step(world, "asking every name server for TLSA");
-            look_at_pins(world, working, keys, seen).await?;
+            look::at_pins(world, working, keys, seen).await?;
         }
         Step::ObserveEndpoints => {
             working.step(world, "probing the endpoints");
-            seen.observed.endpoints = Some(observe::endpoints(world, working.wanted).await);
+            look::at_endpoints(world, working, keys, seen).await?;
         }
         Step::JudgeOthers => {
             let views = seen.observed.pins.clone().unwrap_or_default();
@@ -224,8 +234,11 @@ async fn act(
             rotate::retire(world, working, evidence.key(), seen.observed.pins.as_ref()).await?;
         }
         Step::Unpublish(owners, evidence) => {
+            if let Some(views) = &seen.observed.pins {
+                ledger::note_replay(&mut working.document, evidence.key(), views);
+            }
             publish::unpublish(world, working, &seen.located, owners, evidence).await?;
-            gone_everywhere(world, working, keys, seen, owners, evidence.key()).await?;
+            look::gone_everywhere(world, working, keys, seen, owners, evidence.key()).await?;
             return Ok(None);
         }
         Step::Forget(owners, key) => {
@@ -269,71 +282,6 @@ impl Seen {
     }
 }
 
-/// Secondaries follow: looks again until no server has the pin, or the zone's propagation time is over; then the next run
-/// goes on.
-async fn gone_everywhere(
-    world: &World,
-    working: &mut Working<'_>,
-    keys: &WantedKeys,
-    seen: &mut Seen,
-    owners: &[String],
-    key: SpkiDigest,
-) -> Result<()> {
-    working.step(world, "waiting for every name server to drop the TLSA records");
-    let zones = seen.located.iter().filter_map(|at| world.zone_of(&at.via));
-    let patience = zones.map(|z| z.propagation).max().unwrap_or_default();
-    let end = world.clock.elapsed() + patience;
-    loop {
-        look_at_pins(world, working, keys, seen).await?;
-        let views = seen.observed.pins.iter().flatten().filter(|(owner, _)| owners.contains(owner));
-        if views.into_iter().all(|(_, view)| !view.somewhere.contains(&key)) {
-            return Ok(());
-        }
-        if world.clock.elapsed() >= end {
-            let cause = format!("after {} s some server still has the pin of {key}", patience.as_secs());
-            return Err(Error::new(
-                Kind::Remote,
-                "see a TLSA record gone from every authoritative server",
-                cause,
-            )
-            .remains("Mail is safe: every server presents a key that is pinned everywhere.")
-            .hint("look at the transfers to the late server; the next apply goes on"));
-        }
-        world.clock.sleep(Duration::from_millis(500)).await;
-    }
-}
-
-async fn look_at_pins(
-    world: &World,
-    working: &mut Working<'_>,
-    keys: &WantedKeys,
-    seen: &mut Seen,
-) -> Result<()> {
-    let (mut views, located) = observe::pins(world, working.wanted).await?;
-    for (owner, view) in &views {
-        for silent in &view.silent {
-            working.warn(format!(
-                "a name server did not answer for TLSA at {}: {silent}",
-                owner.trim_end_matches('.')
-            ));
-        }
-    }
-    let wanted = wanted(world, working.wanted, keys, working.wish);
-    if ledger::learn(&mut working.document, &mut views, &wanted, world.clock.now()) {
-        working.save(world).await?;
-    }
-    for (owner, view) in &views {
-        let differ = view.everywhere != view.somewhere || view.others_differ;
-        world.remember(|memory| memory.note_servers(owner, differ, world.clock.now()));
-    }
-    for doubt in views.values().flat_map(|v| v.doubtful.iter()) {
-        working.warn(format!("a name server's answer is not believed: {doubt}"));
-    }
-    seen.observed.pins = Some(views);
-    seen.located = located;
-    Ok(())
-}
-
 async fn clean_up(world: &World, working: &mut Working<'_>) -> Result<()> {
     working.step(world, "removing TXT records of an earlier run");
     let owed = std::mem::take(&mut working.document.owed);
@@ -347,17 +295,20 @@ async fn clean_up(world: &World, working: &mut Working<'_>) -> Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
-/// A refusal that time heals; that something is looked at again in a moment goes without saying.
+/// A refusal that time heals. Most say themselves when it may succeed; that something is looked at again in a moment goes
+/// without saying.
 pub(super) fn held(until: Timestamp, refusal: Refusal, now: Timestamp) -> Error {
+    let told = refusal.hint.contains("it may succeed from");
     let e = refused(refusal);
-    if until.duration_since(now) < SignedDuration::from_secs(10) {
+    if told || until.duration_since(now) < SignedDuration::from_secs(10) {
         return e;
     }
-    e.hint(format!("it may succeed from {} on", minute(until)))
+    e.hint(format!("it may succeed from {} on", full_minute(until)))
 }
 
 pub(super) fn refused(refusal: Refusal) -> Error {
-    Error::new(Kind::Refused, refusal.action, refusal.cause).remains(refusal.remains).hint(refusal.hint)
+    let kind = if refusal.remote { Kind::Remote } else { Kind::Refused };
+    Error::new(kind, refusal.action, refusal.cause).remains(refusal.remains).hint(refusal.hint)
 }
 
 /// The pure half of what the administrator wants.

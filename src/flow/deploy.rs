@@ -158,7 +158,8 @@ mod tests {
         let other = told(vec![shown("mx1", OURS, b"new"), shown("mx2", RSA, b"rsa")]);
         assert!(other.len() == 1 && other[0].contains("mx2 does not present the key"), "{other:?}");
         let (host, at) = ("mx2".to_owned(), "smtp://mx2:25".to_owned());
-        let failed = vec![FailedProbe { host, at, reason: "no answer".into(), nowhere: false }];
+        let (endpoint, reason) = (at.clone(), "no answer".into());
+        let failed = vec![FailedProbe { endpoint, host, at, reason, nowhere: false }];
         let down = late(&EndpointView { failed, ..EndpointView::default() }, b"new", OURS);
         assert!(down.len() == 1 && down[0].contains("could not be seen: no answer"), "{down:?}");
     }

@@ -11,8 +11,8 @@ use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// Caches may send mail to an address for so long after it left its RRset, when its TTL was not seen: a day, the largest
-/// TTL that address records usually have.
+/// Caches may send mail to an address for so long after it left its RRset, when no signed TTL was ever seen: a day, the
+/// largest TTL that address records usually have.
 const ADDRESS_TTL: SignedDuration = SignedDuration::from_hours(24);
 
 /// Notes that a host is gone. Refused while its name still has addresses, or while an endpoint's name has this address:
@@ -52,7 +52,8 @@ pub async fn note(world: &World, wanted: &Certificate, host: &str) -> Result<()>
         return Ok(());
     }
     let now = world.clock.now();
-    let from = now.checked_add(ADDRESS_TTL).unwrap_or(now);
+    let seen = document.address_ttls.get(&host).map(|ttl| SignedDuration::from_secs((*ttl).into()));
+    let from = now.checked_add(seen.unwrap_or(ADDRESS_TTL)).unwrap_or(now);
     tracing::warn!("{host} is left out from {} on, when no cache has its address any more", minute(from));
     document.gone.push(GoneHost { host, from });
     document.written = document.written.max(Some(now));

@@ -12,6 +12,7 @@ pub mod gone;
 mod issue;
 mod keys;
 mod locate;
+mod look;
 mod observe;
 mod order;
 pub mod preview;
@@ -22,6 +23,8 @@ mod rotate;
 pub mod status;
 mod txt;
 pub mod verify;
+#[cfg(test)]
+mod verify_tests;
 mod working;
 pub mod world;
 mod zone_writer;

@@ -12,7 +12,9 @@ use crate::model::endpoint::{Algorithm, EndpointView, Shown};
 use crate::model::key::SpkiDigest;
 use crate::model::ledger;
 use crate::model::outcome::Preview;
-use crate::model::plan::{Observed, Reason, Sibling, Step, Wanted, pinned_otherwise, plan, unsigned_zone};
+use crate::model::plan::{
+    Observed, Reason, Sibling, Step, Wanted, pinned_otherwise, plan, unheard, unsigned_zone,
+};
 use jiff::Timestamp;
 
 /// Looks at one certificate.
@@ -191,6 +193,9 @@ async fn unmade(
     }
     if let Some(refusal) = pinned_otherwise(None, &views) {
         return Err(apply::refused(refusal));
+    }
+    if let Some((owner, view)) = views.iter().find(|(_, view)| view.unheard) {
+        return Err(apply::refused(unheard(owner, view)));
     }
     let unsigned_ok = apply::unsigned_ok(world, certificate);
     let unsigned = unsigned_zone(&unsigned_ok, &views);

@@ -1,7 +1,7 @@
 //! The recipes of a rotation: each writes down what it is about to do, does it, and writes down the result. A run that is
 //! killed between any two is taken up by the next `apply`.
 
-use crate::clock::minute;
+use crate::clock::full_minute;
 use crate::error::Result;
 use crate::flow::working::Working;
 use crate::flow::world::World;
@@ -80,13 +80,12 @@ pub(super) async fn retire(
     views: Option<&BTreeMap<String, OwnerView>>,
 ) -> Result<()> {
     ledger::retire(&mut working.document);
+    views.into_iter().for_each(|views| ledger::note_replay(&mut working.document, key, views));
     working.save(world).await?;
     working.changed(format!("no server presents the key {key} any more: its pin is removed"));
-    if let Some(end) = views.into_iter().flat_map(|v| v.values()).filter_map(|v| v.signed_until).max() {
-        working.changed(format!(
-            "a withdrawn pin can be replayed until its last signature ends, {}",
-            minute(end)
-        ));
+    let replay = working.document.replayable.iter().find(|replay| replay.spki == key);
+    if let Some(end) = replay.map(|replay| full_minute(replay.until)) {
+        working.changed(format!("a withdrawn pin can be replayed until its last signature ends, {end}"));
     }
     Ok(())
 }
@@ -126,6 +125,30 @@ pub(super) async fn judge_others(
     Ok(unmatched)
 }
 
+/// TLSA records of others that match nothing of what is served now: a `2 1 1` of the issuing CA beside ours is fine, until a
+/// renewal comes from another issuer (RFC 7671 §5.2).
+pub(super) async fn warn_of_others(
+    world: &World,
+    working: &mut Working<'_>,
+    views: Option<&BTreeMap<String, OwnerView>>,
+) {
+    let others = views.into_iter().flatten().filter(|(_, view)| !view.others.is_empty());
+    let others: Vec<_> = others.collect();
+    let Some(installed) = working.document.installed.clone().filter(|_| !others.is_empty()) else { return };
+    let chain = match world.store.chain(&working.wanted.name, installed.generation).await {
+        Ok(chain) => chain,
+        Err(e) => return working.warn(e.to_string()),
+    };
+    for record in others.iter().flat_map(|(owner, view)| dane_others::unmatched(owner, &view.others, &chain))
+    {
+        working.warn(format!(
+            "the TLSA record {record}, which danesmith does not keep, matches nothing of the installed certificate (issuer {}): \
+             has its issuer changed? Senders that look at it alone defer mail; replace or remove it",
+            installed.issuer
+        ));
+    }
+}
+
 /// Records of ours stay where zones.yaml no longer has the name, and others publish at the names of our endpoints; senders
 /// believe both. Nobody adds the next keys there, so the one to come may be missing. A name that another certificate has is
 /// that one's.
@@ -142,6 +165,10 @@ async fn left_behind(world: &World, working: &mut Working<'_>, to: SpkiDigest) -
         let one = Certificate { tlsa: vec![owner.clone()], ..working.wanted.clone() };
         match observe::pins(world, &one).await {
             Ok((views, _)) => {
+                let silent = views.values().flat_map(|view| view.silent.iter());
+                for silent in silent.cloned().collect::<Vec<_>>() {
+                    working.warn(format!("TLSA at a name that zones.yaml {no_longer}: {silent}"));
+                }
                 let lacks = |view: &OwnerView| !view.somewhere.is_empty() && !view.everywhere.contains(&to);
                 if views.values().any(lacks) {
                     unmatched.push(format!(

@@ -72,5 +72,7 @@ impl<'a> Working<'a> {
         self.step(world, &format!("waiting until {}: {why}", minute(until)));
         let left = until.duration_since(world.clock.now());
         world.clock.sleep(left.try_into().unwrap_or_default()).await;
+        // It may have taken days, and the zone may have got another name server meanwhile.
+        world.forget_servers();
     }
 }

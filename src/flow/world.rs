@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use danesmith_providers::{Change, Provider};
 use futures_util::future::join_all;
 use hickory_proto::rr::Name;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
@@ -124,13 +124,25 @@ impl World {
         join_all(writes).await.into_iter().collect::<Result<Vec<_>>>().map(|_| ())
     }
 
-    /// The servers to look at for `zone`, which the configured zone `via` covers; asked once per run.
+    /// The servers to look at for `zone`, which the configured zone `via` covers; asked once per run, and
+    /// once more after each wait.
     pub(super) async fn servers(&self, via: &Zone, zone: &Name) -> Result<Vec<Server>> {
         let cell = {
             let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
             servers.entry(zone.clone()).or_default().clone()
         };
         cell.get_or_try_init(|| servers_of(self.reads.as_ref(), &via.check, zone)).await.cloned()
+    }
+
+    /// Which servers a zone has is asked again when it is needed next.
+    pub(super) fn forget_servers(&self) {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// What is not known of the name servers of these zones, for people; nothing where `check:` names them.
+    pub(super) fn doubts<'z>(&self, zones: impl Iterator<Item = &'z Name>) -> BTreeSet<String> {
+        let named = |zone: &Name| self.zone_of(zone).is_some_and(|via| !via.check.is_empty());
+        zones.filter(|zone| !named(zone)).filter_map(|zone| self.reads.doubt(zone)).collect()
     }
 
     /// What this and earlier runs remembered.

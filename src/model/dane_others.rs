@@ -77,8 +77,28 @@ mod tests {
         X509Certificate::from_der(der).unwrap().1.public_key().raw.to_vec()
     }
 
+    /// RFC 7671 §5.1: usage 3 is about the server's own certificate; RFC 7672 §3.1.2: usage 2 about its issuers; §3.1.3: usages
+    /// 0 and 1 are not for port 25.
     #[test]
-    fn a_triple_matches_when_one_of_its_records_does_and_is_told_when_none_does() {
+    fn rule_10_usage_3_is_about_the_leaf_usage_2_about_its_issuers_and_0_and_1_about_nothing() {
+        let (leaf, issuer) = (certificate("mx1.example.org").1, certificate("issuer.example.org").1);
+        let chain = vec![leaf.clone(), issuer.clone()];
+        let told = |usage: u8, of: &[u8]| {
+            let record = OtherTlsa { kind: (usage, 1, 1), data: Sha256::digest(spki(of)).to_vec() };
+            unmatched("o.", &[record].into(), &chain).len()
+        };
+        assert_eq!((told(3, &leaf), told(3, &issuer)), (0, 1));
+        assert_eq!((told(2, &leaf), told(2, &issuer)), (1, 0));
+        for usage in [0, 1] {
+            let record = OtherTlsa { kind: (usage, 1, 1), data: vec![0; 32] };
+            assert!(usable(&[record.clone()].into()).is_empty());
+            assert_eq!(told(usage, &leaf) + unmatched("o.", &[record].into(), &chain).len(), 0);
+        }
+    }
+
+    /// RFC 7671 §8, §9: a sender may look at one triple alone.
+    #[test]
+    fn rule_1_each_usage_selector_and_matching_type_matches_by_itself_or_is_told() {
         let (leaf, issuer) = (certificate("mx1.example.org").1, certificate("issuer.example.org").1);
         let chain = vec![leaf.clone(), issuer.clone()];
         let record = |kind, data: &[u8]| OtherTlsa { kind, data: data.to_vec() };

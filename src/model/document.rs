@@ -4,10 +4,10 @@
 //! one wrote.
 
 use crate::model::key::SpkiDigest;
-use crate::model::rotation::{GoneHost, OwnerHistory, Phase, Rotation};
+use crate::model::rotation::{GoneHost, OwnerHistory, Phase, Replay, Rotation};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Format version written by this program.
 pub const VERSION: u32 = 1;
@@ -57,6 +57,15 @@ pub struct Document {
     /// Hosts that count no more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<GoneHost>,
+    /// Endpoints that are not listed and answered once: from then on their silence counts.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub answered: BTreeSet<String>,
+    /// The largest signed TTL of the endpoints' address records, seconds, by host.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub address_ttls: BTreeMap<String, u32>,
+    /// Pins that were withdrawn, and until when somebody can replay them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replayable: Vec<Replay>,
     /// Since when the active key is served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serving_since: Option<Timestamp>,
@@ -208,6 +217,9 @@ impl Default for Document {
             retired: BTreeSet::new(),
             history: Vec::new(),
             gone: Vec::new(),
+            answered: BTreeSet::new(),
+            address_ttls: BTreeMap::new(),
+            replayable: Vec::new(),
             serving_since: None,
             renewals: 0,
             written: None,

@@ -1,6 +1,7 @@
 //! Services that present certificates, and what they were seen to present, one probe at a time.
 
 use super::key::SpkiDigest;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// One service that presents a certificate. Its text form is the URL of zones.yaml.
@@ -184,6 +185,16 @@ pub struct EndpointView {
     pub shown: Vec<Shown>,
     /// Probes that ended without one.
     pub failed: Vec<FailedProbe>,
+    /// Where listed endpoints answered: "smtp://mx1.example.org:25 at 192.0.2.1:25".
+    pub listed: BTreeSet<String>,
+    /// Probes that ended without a certificate where a TLSA owner name is, and no listed endpoint.
+    pub unlisted: Vec<FailedProbe>,
+    /// Endpoints that are not listed, and answered.
+    pub answered: BTreeSet<String>,
+    /// Addresses that senders do not look for TLSA records at, because DNSSEC does not secure them; why, for people.
+    pub insecure: BTreeSet<String>,
+    /// TTL of the address records by host, seconds, where signatures tell it.
+    pub address_ttls: BTreeMap<String, u32>,
     /// Certificates shown only to clients that send no name. RFC 7672 §8.1 leaves them to the server's choice, and no
     /// DANE client sees them: they are told, and block nothing.
     pub fallback: Vec<Shown>,
@@ -207,6 +218,8 @@ pub struct Shown {
 /// A probe that told no key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FailedProbe {
+    /// The endpoint: "smtp://mx1.example.org:25".
+    pub endpoint: String,
     /// The endpoint's host name, as configured.
     pub host: String,
     /// Where and how it was asked; without an address when the host has none.
@@ -215,6 +228,11 @@ pub struct FailedProbe {
     pub reason: String,
     /// DNS has no address for this host, or the host is an address itself: senders find it by no other name.
     pub nowhere: bool,
+}
+
+/// Where a probe went, of the words that say how it asked, too.
+pub fn place_of(at: &str) -> &str {
+    at.split_once(", ").map_or(at, |(place, _)| place)
 }
 
 impl EndpointView {

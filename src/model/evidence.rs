@@ -2,7 +2,7 @@
 //! one of them neither another key can be served nor a pin be removed.
 
 use crate::model::document::Document;
-use crate::model::endpoint::EndpointView;
+use crate::model::endpoint::{EndpointView, FailedProbe, place_of};
 use crate::model::key::SpkiDigest;
 use crate::model::plan::{Guard, Wanted};
 use jiff::Timestamp;
@@ -31,10 +31,11 @@ pub struct NobodyPresents {
 }
 
 impl NobodyPresents {
-    /// `None` when some probe failed or showed the key, or when there was no probe at all.
+    /// `None` when some probe failed or showed the key, when some server showed nothing but keys of certificates beside this
+    /// one (its certificate for ours may come back as it was), or when there was no probe at all.
     pub fn of(key: SpkiDigest, seen: &Presence<'_>) -> Option<NobodyPresents> {
         let all = seen.wanted.holds(Guard::AllInstances);
-        let known = !all || seen.failed().is_empty();
+        let known = !all || seen.failed().is_empty() && seen.bare().is_empty();
         let absent = if all {
             seen.view.shown.iter().all(|s| s.key != key)
         } else {
@@ -65,12 +66,23 @@ impl<'a> Presence<'a> {
         Presence { wanted, durable, view, now }
     }
 
-    /// Probes that told nothing, for people; what they would have shown is unknown.
+    /// Probes that told nothing, for people; what they would have shown is unknown. Where no endpoint is listed, only what
+    /// answered once is waited for.
     pub fn failed(&self) -> Vec<String> {
         let gone = |host: &str| self.durable.gone.iter().any(|g| g.from <= self.now && g.host == host);
+        let answered = |f: &&FailedProbe| self.durable.answered.contains(&f.endpoint);
+        let failed = self.view.failed.iter().chain(self.view.unlisted.iter().filter(answered));
         // A host that was gone and has an address again counts: senders find it, whatever it presents.
-        let failed = self.view.failed.iter().filter(|f| !(f.nowhere && gone(&f.host)));
+        let failed = failed.filter(|f| !(f.nowhere && gone(&f.host)));
         failed.map(|f| format!("{}: {}", f.at, f.reason)).collect()
+    }
+
+    /// Listed endpoints that showed nothing but keys of certificates beside this one, for people. Which key they have for
+    /// this certificate is unknown.
+    pub fn bare(&self) -> Vec<String> {
+        let ours = |place: &&String| !self.own().any(|(at, _)| place_of(at) == place.as_str());
+        let bare = self.view.listed.iter().filter(ours);
+        bare.map(|place| format!("{place} shows another certificate only")).collect()
     }
 
     /// Probes that showed none of these keys, for people.

@@ -3,10 +3,11 @@
 
 use crate::model::dane_others;
 use crate::model::document::{Document, Installed, KeyPair, PinRecord, RenewalInfo};
+use crate::model::endpoint::EndpointView;
 use crate::model::key::SpkiDigest;
 use crate::model::plan::{Guard, OwnerView, Wanted};
 use crate::model::ripeness;
-use crate::model::rotation::{OwnerHistory, Phase, Rotation, TtlSeen};
+use crate::model::rotation::{OwnerHistory, Phase, Replay, Rotation, TtlSeen};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -22,14 +23,20 @@ pub fn learn(
     now: Timestamp,
 ) -> bool {
     let before = document.clone();
+    document.replayable.retain(|replay| replay.until > now);
     for (owner, view) in views {
+        if view.unheard && view.target.is_empty() {
+            // Nobody knows where the records are, let alone what they are.
+            stop_clocks(document, owner, view, wanted);
+            continue;
+        }
         let heard = view.silent.is_empty() && view.doubtful.is_empty() || !wanted.holds(Guard::SilentTtl);
         let history = history(document, owner, view, now);
         if history.unheard {
             (history.since, history.unheard) = (view.asked_at.unwrap_or(now), !heard);
         }
         serials(history, view);
-        others(history, view, now);
+        others(history, view, wanted, now);
         ttls(history, view, wanted, now);
         stop_clocks(document, owner, view, wanted);
     }
@@ -79,7 +86,10 @@ fn serials(history: &mut OwnerHistory, view: &mut OwnerView) {
 }
 
 /// Caches may hold the RRset with the records of others as they were before.
-fn others(history: &mut OwnerHistory, view: &OwnerView, now: Timestamp) {
+fn others(history: &mut OwnerHistory, view: &OwnerView, wanted: &Wanted, now: Timestamp) {
+    if !wanted.holds(Guard::OthersGone) {
+        return;
+    }
     let others = dane_others::usable(&view.others);
     if view.others_differ || others != history.others {
         (history.others, history.others_since) = (others, Some(view.asked_at.unwrap_or(now)));
@@ -106,12 +116,14 @@ fn ttls(history: &mut OwnerHistory, view: &OwnerView, wanted: &Wanted, now: Time
     history.ttls.retain(|seen| seen.gone.is_none_or(|gone| history_counts && !expired(gone, seen.ttl)));
 }
 
-/// ARCHITECTURE.md, "Rules of pins": a pin that some server lacks, or may lack, is not on its way to being ripe.
+/// ARCHITECTURE.md, "Rules of pins": a pin that some server lacks, or may lack, is not on its way to being ripe. In a zone that
+/// is not signed senders see no pins at all (RFC 7672 §2.2): their caches learn of them when it is signed again.
 fn stop_clocks(document: &mut Document, owner: &str, view: &OwnerView, wanted: &Wanted) {
     if !wanted.holds(Guard::ClockReset) {
         return;
     }
-    let unknown = !view.silent.is_empty() || !view.doubtful.is_empty();
+    let unsigned = view.unsigned.is_some() && !wanted.unsigned_ok.contains(owner);
+    let unknown = unsigned || !view.silent.is_empty() || !view.doubtful.is_empty();
     let pins = document.pins.iter_mut().filter(|p| p.owner == owner);
     for pin in pins.filter(|p| unknown || !view.everywhere.contains(&p.spki)) {
         pin.seen_everywhere = None;
@@ -236,6 +248,27 @@ pub fn retire(document: &mut Document) {
             pin.seen_everywhere = None;
         }
     }
+}
+
+/// Before a pin is withdrawn: until when what was signed with it can be replayed.
+pub fn note_replay(document: &mut Document, spki: SpkiDigest, views: &BTreeMap<String, OwnerView>) {
+    let with_pin = views.values().filter(|view| view.somewhere.contains(&spki));
+    let Some(until) = with_pin.filter_map(|view| view.replayable_until).max() else { return };
+    match document.replayable.iter_mut().find(|replay| replay.spki == spki) {
+        Some(replay) => replay.until = replay.until.max(until),
+        None => document.replayable.push(Replay { spki, until }),
+    }
+}
+
+/// What a look at the endpoints adds to what is known of them. Says whether the document changed.
+pub fn learn_endpoints(document: &mut Document, view: &EndpointView) -> bool {
+    let before = (document.answered.clone(), document.address_ttls.clone());
+    document.answered.extend(view.answered.iter().cloned());
+    for (host, ttl) in &view.address_ttls {
+        let known = document.address_ttls.entry(host.clone()).or_default();
+        *known = (*known).max(*ttl);
+    }
+    before != (document.answered.clone(), document.address_ttls.clone())
 }
 
 fn enter(document: &mut Document, phase: Phase) {

@@ -94,8 +94,9 @@ fn renamed(error: KeyError, typed: &str) -> KeyError {
 mod tests {
     use super::*;
 
+    /// RFC 5891 §4.
     #[test]
-    fn names_become_lower_case_a_labels_without_final_dot() {
+    fn rule_21_names_become_lower_case_a_labels_without_final_dot() {
         assert_eq!(host("MX1.Bücher.Example.").unwrap(), "mx1.xn--bcher-kva.example");
         assert_eq!(host("*.Example.org").unwrap(), "*.example.org");
         assert_eq!(host("localhost").unwrap(), "localhost");

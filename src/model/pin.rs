@@ -102,8 +102,9 @@ fn absolute(name: &str) -> Result<Name, KeyError> {
 mod tests {
     use super::*;
 
+    /// RFC 7671 §5.1, §9.
     #[test]
-    fn a_pin_reads_back_as_the_key_it_pins() {
+    fn rule_2_only_3_1_1_is_published_and_reads_back_as_the_key_it_pins() {
         let digest = SpkiDigest([0xab; 32]);
         assert_eq!(digest_of(&tlsa(digest)), Some(digest));
         assert_eq!(tlsa(digest).to_string(), format!("3 1 1 {digest}"));

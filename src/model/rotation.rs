@@ -85,6 +85,16 @@ pub struct TtlSeen {
     pub gone: Option<Timestamp>,
 }
 
+/// A withdrawn pin. Who holds its key and the signed set can show both to senders until the signature ends (RFC 7671 §13).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// The key.
+    pub spki: SpkiDigest,
+    /// End of the last signature over a set with its pin, of all servers and owner names.
+    pub until: Timestamp,
+}
+
 /// A host that the administrator says is gone for good: it no longer counts as an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

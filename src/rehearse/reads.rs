@@ -121,9 +121,14 @@ impl Universe {
     }
 
     /// Signatures are renewed all the time: two weeks, as BIND's default policy has them.
+    fn secure(&self) -> Security {
+        let end = timestamp(self.time.moment() + 14 * DAY);
+        Security::Secure { until: end, last: end }
+    }
+
     fn security(&self, zone: &Name) -> Security {
         if lock(&self.zones).is_signed(zone) {
-            Security::Secure { until: timestamp(self.time.moment() + 14 * DAY) }
+            self.secure()
         } else {
             Security::Insecure("the zone is not signed (`dnssec: unsigned-ok`)".into())
         }
@@ -142,7 +147,7 @@ impl Universe {
             ttl: if records.is_empty() { 0 } else { 3600 },
             nxdomain: false,
             records,
-            security: Security::Secure { until: timestamp(self.time.moment() + 14 * DAY) },
+            security: self.secure(),
         }
     }
 }

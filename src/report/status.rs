@@ -2,6 +2,7 @@
 
 pub mod timeline;
 
+use crate::clock::full_minute;
 use crate::model::document::{Installed, RenewalInfo};
 use crate::model::key::SpkiDigest;
 use crate::model::memory::{End, LastRun};
@@ -49,6 +50,14 @@ fn one(text: &mut String, facts: &Facts, now: Timestamp) {
         let forced = if *forced { ", before its pin was ripe" } else { "" };
         let (phase, from, to) = (phase.word(), from.short(), to.short());
         line(text, "rotation", &format!("{phase} since {}, from {from} to {to}{forced}", minute(*since)));
+    }
+    for replay in facts.document.replayable.iter().filter(|replay| replay.until > now) {
+        let (key, until) = (replay.spki.short(), full_minute(replay.until));
+        line(
+            text,
+            "withdrawn",
+            &format!("pin {key}, can be replayed until its last signature ends, {until}"),
+        );
     }
     if let Some(due) = facts.rotation_due {
         line(text, "rotation", &format!("due {}", minute(due)));
@@ -195,6 +204,7 @@ fn facts_json(facts: &Facts) -> Value {
         "renewals": facts.document.renewals,
         "rotation": facts.document.rotation,
         "rotation_due": facts.rotation_due,
+        "withdrawn": facts.document.replayable,
         "gone": facts.document.gone,
         "owed": facts.document.owed,
         "order": facts.document.order,

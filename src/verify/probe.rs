@@ -142,3 +142,22 @@ async fn say_goodbye(mut connection: TlsStream<TcpStream>, protocol: Protocol) {
         tracing::debug!(%error, "the connection was not closed cleanly");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7672 §8.1: DANE clients send the name, and who does not must be served, too; §9.2: each by STARTTLS.
+    #[test]
+    fn rule_17_each_algorithm_and_version_is_asked_for_with_the_name_and_without() {
+        let asks = asks();
+        let distinct: BTreeSet<Ask> = asks.iter().copied().collect();
+        assert_eq!((asks.len(), distinct.len()), (8, 8));
+        for ask in &asks {
+            let sni = if ask.sni == Sni::Sent { Sni::Absent } else { Sni::Sent };
+            assert!(distinct.contains(&Ask { sni, ..*ask }), "{ask}");
+            let algorithm = if ask.algorithm == Algorithm::Rsa { Algorithm::Ecdsa } else { Algorithm::Rsa };
+            assert!(distinct.contains(&Ask { algorithm, ..*ask }), "{ask}");
+        }
+    }
+}

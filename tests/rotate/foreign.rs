@@ -1,7 +1,8 @@
 //! TLSA records of the administrator's beside ours: never touched, and never left matching nothing.
 
 use crate::post::{HOST, OWNER, Post, TTL};
-use crate::support::{BIND, KNOT, eventually};
+use crate::schedule::make_renewal_due;
+use crate::support::{BIND, Daemon, KNOT, eventually};
 use sha2::{Digest, Sha256, Sha512};
 use std::time::Duration;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -61,6 +62,25 @@ fn a_record_of_the_issuing_ca_survives_a_rotation_and_matches_before_and_after()
     }
     let summary = sender.stop();
     assert!(summary.failures().is_empty(), "{:#}", summary.json());
+}
+
+/// RFC 7671 §5.2.
+#[test]
+fn a_renewal_from_another_issuer_is_told_where_the_former_one_is_pinned() {
+    let post = ripe(TTL);
+    let issuer = format!("2 1 1 {}", hex::encode(Sha256::digest(public_key(&post, "chain.pem"))));
+    add(&post, &issuer);
+    make_renewal_due(&post);
+    let run = post.run(&["apply"]).ends(0);
+    assert_eq!(run.json["certificates"][0]["warnings"], serde_json::json!([]), "the same CA signed it");
+    // pebble makes new keys when it starts, and knows no account
+    post.lab.stop_daemon(Daemon::Pebble);
+    post.lab.start_daemon(Daemon::Pebble);
+    make_renewal_due(&post);
+    let run = post.run(&["apply"]).ends(0);
+    let warnings = run.json["certificates"][0]["warnings"].to_string();
+    assert!(warnings.contains(&issuer) && warnings.contains("has its issuer changed?"), "{warnings}");
+    assert!(stands(&post, BIND, &issuer), "whoever put it there removes it");
 }
 
 #[test]

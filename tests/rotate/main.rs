@@ -19,6 +19,7 @@ mod refusals;
 mod rehearsed;
 mod restored;
 mod schedule;
+mod silence;
 mod sweep;
 mod trouble;
 mod twenty;

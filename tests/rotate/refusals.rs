@@ -1,14 +1,16 @@
 //! What `rotate` refuses: exit 5, the reason, the earliest time where time heals it; nothing that senders see changes.
 
-use crate::post::{Post, set};
+use crate::post::{Post, Run, set};
 use crate::support::mail::{Algorithm, MailServer};
 use crate::support::{BIND, Daemon, ROOT, eventually};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A site whose backup is ripe.
-fn ripe() -> Post {
+pub(crate) fn ripe() -> Post {
     let post = Post::new();
     post.configure("keys: managed", "{ttls: 1, slack: 0s, ttl_floor: 0}");
     post.run(&["apply"]).ends(0);
@@ -16,9 +18,29 @@ fn ripe() -> Post {
     post
 }
 
+/// The time from which the refusal says that it may succeed, so many seconds from now; it is told to the minute.
+#[track_caller]
+pub(crate) fn promised(run: &Run, seconds: RangeInclusive<i64>) {
+    let words = run.stderr.split_once("it may succeed from ").map(|(_, rest)| rest);
+    let words = words.unwrap_or_else(|| panic!("no time in:\n{}", run.stderr));
+    let (date, rest) = words.split_at(10);
+    let time: Timestamp =
+        format!("{date}T{}:00Z", &rest[1..6]).parse().unwrap_or_else(|e| panic!("{e}: {words}"));
+    assert!(rest[6..].starts_with(" UTC on"), "{words}");
+    let away = time.duration_since(Timestamp::now()).as_secs();
+    // rounded up to the minute, and read a few seconds after it was said
+    let (from, to) = (seconds.start() - 30, seconds.end() + 60);
+    assert!((from..=to).contains(&away), "{away} s from now, not {from} to {to}: {words}");
+}
+
+/// Whether no pin's clock runs.
+fn clocks_stand(post: &Post) -> bool {
+    post.document()["pins"].as_array().unwrap().iter().all(|pin| pin["seen_everywhere"].is_null())
+}
+
 /// Nothing happened.
 #[track_caller]
-fn untouched(post: &Post, before: &Value) {
+pub(crate) fn untouched(post: &Post, before: &Value) {
     let now = post.document();
     assert_eq!(now["keys"], before["keys"]);
     assert_eq!(now["installed"], before["installed"]);
@@ -32,13 +54,14 @@ fn a_name_server_that_is_silent_stops_the_rotation_and_the_clock() {
     let post = ripe();
     let before = post.document();
     post.lab.freeze(Daemon::Knot);
-    post.run(&["rotate", "mx"]).ends(5).says(&["127.0.0.12", "could not be seen", "it may succeed from"]);
+    let run = post.run(&["rotate", "mx"]).ends(5).says(&["127.0.0.12", "could not be seen"]);
+    promised(&run, 0..=5);
     post.lab.resume(Daemon::Knot);
     untouched(&post, &before);
-    let clocks = post.document()["pins"].clone();
-    assert!(clocks.as_array().unwrap().iter().all(|p| p["seen_everywhere"].is_null()), "{clocks:#}");
+    assert!(clocks_stand(&post), "{:#}", post.document());
     post.configure("keys: managed", "{ttls: 1, slack: 1h, ttl_floor: 0}");
-    post.run(&["rotate", "mx"]).ends(5).says(&["is not ripe before"]);
+    let run = post.run(&["rotate", "mx"]).ends(5).says(&["is not ripe before"]);
+    promised(&run, 3590..=3605);
 }
 
 /// What the parent says of the zone is other than it was: another DS, or none.
@@ -68,24 +91,28 @@ fn a_zone_that_nobody_can_validate_any_more_stops_the_rotation_and_the_clock() {
         "matches a DNSKEY",
         "defer mail to this host",
     ]);
-    let words = ["bogus", "no DS of `example.test.` at its parent matches", "it may succeed from"];
-    post.run(&["rotate", "mx"]).ends(5).says(&words);
+    let words = ["bogus", "no DS of `example.test.` at its parent matches"];
+    promised(&post.run(&["rotate", "mx"]).ends(5).says(&words), 0..=5);
     untouched(&post, &before);
-    let clocks = post.document()["pins"].clone();
-    assert!(clocks.as_array().unwrap().iter().all(|p| p["seen_everywhere"].is_null()), "{clocks:#}");
+    assert!(clocks_stand(&post), "{:#}", post.document());
     redelegate(&post, Some(&format!("DS {}", right[0])));
     post.run(&["rotate", "mx", "--wait"]).ends(0);
 }
 
 #[test]
-fn a_zone_that_is_signed_no_more_stops_the_rotation() {
+fn a_zone_that_is_signed_no_more_stops_the_rotation_and_the_clock() {
     let post = ripe();
     let before = post.document();
     let right = post.lab.dig(ROOT, "example.test", "DS");
     redelegate(&post, None);
     let words = ["is not secured by DNSSEC", "have its DS at the parent", "dnssec: unsigned-ok"];
-    post.run(&["rotate", "mx"]).ends(5).says(&words);
+    promised(&post.run(&["rotate", "mx"]).ends(5).says(&words), 0..=5);
     untouched(&post, &before);
+    assert!(clocks_stand(&post), "{:#}", post.document());
+    // signed again, the waiting begins anew
+    post.configure("keys: managed", "{ttls: 1, slack: 10m, ttl_floor: 0}");
+    promised(&post.run(&["rotate", "mx"]).ends(5).says(&words), 590..=605);
+    post.configure("keys: managed", "{ttls: 1, slack: 0s, ttl_floor: 0}");
     redelegate(&post, Some(&format!("DS {}", right[0])));
     post.run(&["rotate", "mx", "--wait"]).ends(0);
 }
@@ -98,7 +125,7 @@ fn a_server_with_a_third_key_stops_the_rotation() {
     post.lab.present(MailServer::Mx2, &[&third]);
     // Nothing is called safe here: what validates DANE defers mail to that server already.
     let words = ["neither the active nor the backup key", "127.0.0.26", &third.spki, "Nothing was changed"];
-    post.run(&["rotate", "mx"]).ends(5).says(&words);
+    promised(&post.run(&["rotate", "mx"]).ends(5).says(&words), 0..=0);
     untouched(&post, &before);
     let status = post.run(&["status"]).ends(0).json;
     assert_eq!(status["certificates"][0]["last_run"]["end"], "done", "apply has not failed: {status:#}");
@@ -112,14 +139,17 @@ fn a_clock_before_the_last_entry_stops_everything() {
     later["written"] = "2126-11-23T00:00:00Z".into();
     let path = post.lab.dir().join("state/certificates/mx/state.json");
     fs::write(&path, later.to_string()).unwrap();
-    post.run(&["rotate", "mx"]).ends(5).says(&["the clock went back", "2126-11-23", "it may succeed from"]);
+    let written: Timestamp = "2126-11-23T00:00:00Z".parse().unwrap();
+    let away = written.duration_since(Timestamp::now()).as_secs();
+    let run = post.run(&["rotate", "mx"]).ends(5).says(&["the clock went back", "2126-11-23"]);
+    promised(&run, away - 60..=away);
     assert_eq!(post.document(), later, "not a byte was written");
     fs::write(&path, before.to_string()).unwrap();
     post.run(&["rotate", "mx", "--wait"]).ends(0);
 }
 
 #[test]
-fn a_backup_of_which_only_the_digest_is_known_waits_for_its_csr() {
+fn a_backup_of_which_only_the_digest_or_the_public_key_is_known_waits_for_its_csr() {
     let post = Post::new();
     for name in ["a", "b"] {
         post.lab.run("danesmith", &["keys", "new", "--out", &format!("{name}.key")]);
@@ -135,7 +165,17 @@ fn a_backup_of_which_only_the_digest_is_known_waits_for_its_csr() {
     post.configure(&digest, rotation);
     post.run(&["apply"]).ends(0);
     std::thread::sleep(Duration::from_secs(3));
-    post.run(&["rotate", "mx"]).ends(5).says(&["only the digest or public key is known", "give its CSR"]);
+    let run =
+        post.run(&["rotate", "mx"]).ends(5).says(&["only the digest or public key is known", "give its CSR"]);
+    promised(&run, 0..=5);
+    // the public key tells as much: it is pinned, and no certificate can be asked for
+    post.lab.run("sh", &["-c", "openssl pkey -in b.key -pubout -out b.pub"]);
+    post.configure("keys: {active: {key: a.key}, backup: {public_key: b.pub}}", rotation);
+    post.run(&["apply"]).ends(0);
+    assert!(post.pins(BIND).contains(&b.trim().to_owned()), "{:?}", post.pins(BIND));
+    let run =
+        post.run(&["rotate", "mx"]).ends(5).says(&["only the digest or public key is known", "give its CSR"]);
+    promised(&run, 0..=5);
     let chain = post.lab.dir().join("by-hand.pem");
     post.configure("keys: {active: {key: a.key}, backup: {csr: b.csr}}", rotation);
     for server in [MailServer::Mx1, MailServer::Mx2] {

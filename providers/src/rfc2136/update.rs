@@ -268,8 +268,9 @@ mod tests {
         assert!(Step::new(&change, &seen).is_none());
     }
 
+    /// RFC 2181 §5.2, RFC 2136 §2.5.4.
     #[test]
-    fn a_value_is_deleted_as_it_stands_and_its_neighbours_keep_their_ttl() {
+    fn rule_14_a_value_is_deleted_as_it_stands_and_its_neighbours_keep_their_ttl() {
         let seen = RrSet { ttl: 300, values: vec![txt(&["ab", "c"]), txt(&["foreign"])] };
         let step = Step::new(&change("a.example.", vec![txt(&["new"])], vec![txt(&["abc"])]), &seen).unwrap();
         let updates = step.updates();
@@ -281,8 +282,9 @@ mod tests {
         assert_eq!(updates.len(), 2);
     }
 
+    /// RFC 2136 §2.4.2: a set that has changed since refuses the message.
     #[test]
-    fn prerequisites_hold_the_whole_set_that_was_seen() {
+    fn rule_19_prerequisites_hold_the_whole_set_that_was_seen() {
         let seen = RrSet { ttl: 300, values: vec![txt(&["one"]), txt(&["two"])] };
         let step = Step::new(&change("a.example.", vec![txt(&["new"])], vec![]), &seen).unwrap();
         let prerequisites = step.prerequisites();

@@ -1,9 +1,9 @@
 //! Keys at every endpoint.
 
-use crate::dns::Security;
+use crate::dns::{Lookup, Security};
 use crate::flow::world::World;
 use crate::model::desired::{Certificate, Endpoints, Protocol};
-use crate::model::endpoint::{Endpoint, EndpointView, FailedProbe, Failure, Shown, Sni, Versions};
+use crate::model::endpoint::{Endpoint, EndpointView, FailedProbe, Failure, Shown, Sni, Versions, place_of};
 use crate::model::key::read_any;
 use crate::model::pin::TlsaOwner;
 use crate::verify::{Outcome, Presented};
@@ -20,20 +20,43 @@ pub(in crate::flow) async fn endpoints(world: &World, wanted: &Certificate) -> E
     let listed = join_all(list.iter().map(|e| async move { (e, probe(world, e).await) }));
     let besides = join_all(more.iter().map(|e| async move { (e, probe(world, e).await) }));
     let (listed, besides) = join(listed, besides).await;
-    for (endpoint, Probed { presented, .. }) in besides {
-        add(&mut view, endpoint, &presented.unwrap_or_default());
+    for (endpoint, probed) in besides {
+        take(&mut view, endpoint, probed);
     }
-    // Nobody said that something listens there.
-    view.failed.clear();
-    for (endpoint, Probed { presented, nowhere }) in listed {
-        let before = view.failed.len();
-        match presented {
-            Err(words) => fail(&mut view, endpoint, endpoint.to_string(), words),
-            Ok(answers) => add(&mut view, endpoint, &answers),
-        }
-        view.failed.iter_mut().skip(before).for_each(|failed| failed.nowhere = nowhere);
+    // Nobody said that something listens there; what answers shows it.
+    let answered = |endpoint: &String| view.shown.iter().any(|shown| is_of(endpoint, &shown.at));
+    view.answered = more.iter().map(Endpoint::to_string).filter(answered).collect();
+    view.unlisted = std::mem::take(&mut view.failed);
+    let before = view.shown.len();
+    for (endpoint, probed) in listed {
+        take(&mut view, endpoint, probed);
     }
+    view.listed = view.shown.iter().skip(before).map(|shown| place_of(&shown.at).to_owned()).collect();
     view
+}
+
+/// Whether this probe was one of that endpoint.
+fn is_of(endpoint: &str, at: &str) -> bool {
+    at.strip_prefix(endpoint).is_some_and(|rest| rest.starts_with(" at "))
+}
+
+/// Takes in what one endpoint showed.
+fn take(view: &mut EndpointView, endpoint: &Endpoint, probed: Probed) {
+    let before = view.failed.len();
+    match probed.presented {
+        Err(words) => fail(view, endpoint, endpoint.to_string(), words),
+        Ok(answers) => add(view, endpoint, &answers),
+    }
+    view.failed.iter_mut().skip(before).for_each(|failed| failed.nowhere = probed.nowhere);
+    view.address_ttls.extend(probed.ttl.map(|ttl| (endpoint.host.clone(), ttl)));
+    if endpoint.protocol == Protocol::Smtp {
+        view.insecure.extend(probed.insecure.map(|why| {
+            format!(
+                "the addresses of {} are not secure ({why}): senders do not look for TLSA records there (RFC 7672 §2.2.2)",
+                endpoint.host
+            )
+        }));
+    }
 }
 
 /// What senders find at an owner name that no listed endpoint stands for, such as port 993 where only 25 is listed: whatever
@@ -57,6 +80,18 @@ struct Probed {
     presented: Result<Vec<Presented>, String>,
     /// DNS has no address for the host, or the host is an address.
     nowhere: bool,
+    /// Why DNSSEC does not secure its addresses.
+    insecure: Option<String>,
+    /// Their TTL, where signatures tell it.
+    ttl: Option<u32>,
+}
+
+/// The addresses of a host in DNS.
+#[derive(Default)]
+struct Addresses {
+    found: BTreeSet<IpAddr>,
+    insecure: Option<String>,
+    ttl: Option<u32>,
 }
 
 /// At the addresses that senders find in DNS: this machine's `hosts` file may know one of several instances only, such as
@@ -64,31 +99,44 @@ struct Probed {
 async fn probe(world: &World, endpoint: &Endpoint) -> Probed {
     let addresses = match (endpoint.host.parse::<IpAddr>(), Name::from_ascii(format!("{}.", endpoint.host))) {
         (Err(_), Ok(name)) => addresses(world, &name).await,
-        _ => Ok(BTreeSet::new()),
+        _ => Ok(Addresses::default()),
     };
-    let addresses = match addresses {
+    let Addresses { found, insecure, ttl } = match addresses {
         Ok(addresses) => addresses,
-        Err(words) => return Probed { presented: Err(words), nowhere: false },
+        Err(words) => return Probed { presented: Err(words), nowhere: false, insecure: None, ttl: None },
     };
-    if addresses.is_empty() {
+    if found.is_empty() {
         let presented = world.endpoints.probe(endpoint).await.map_err(|failure| failure.words);
-        return Probed { presented, nowhere: true };
+        return Probed { presented, nowhere: true, insecure: None, ttl };
     }
-    let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port)).collect();
-    Probed { presented: Ok(world.endpoints.probe_at(endpoint, &addresses).await), nowhere: false }
+    let found = found.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port)).collect();
+    let presented = Ok(world.endpoints.probe_at(endpoint, &found).await);
+    Probed { presented, nowhere: false, insecure, ttl }
 }
 
-/// The addresses in DNS.
-async fn addresses(world: &World, name: &Name) -> Result<BTreeSet<IpAddr>, String> {
+async fn addresses(world: &World, name: &Name) -> Result<Addresses, String> {
     let both =
         join(world.reads.lookup(name, RecordType::A), world.reads.lookup(name, RecordType::AAAA)).await;
-    let mut addresses = BTreeSet::new();
-    for found in [both.0, both.1] {
+    judged([both.0, both.1])
+}
+
+/// Aliases on the way count: one that is not secure makes the whole as weak (RFC 7672 §2.2.2).
+fn judged(both: [crate::error::Result<Lookup>; 2]) -> Result<Addresses, String> {
+    let mut addresses = Addresses::default();
+    for found in both {
         let found = found.map_err(|e| format!("its addresses are not known: {}", e.cause))?;
-        if let Security::Bogus(why) = &found.security {
-            return Err(format!("its addresses are bogus: {why}"));
+        match &found.security {
+            Security::Bogus(why) => return Err(format!("its addresses are bogus: {why}")),
+            Security::Insecure(why) if !found.records.is_empty() => addresses.insecure = Some(why.clone()),
+            Security::Insecure(_) => {}
+            // What is left of an unsigned TTL in a cache says little.
+            Security::Secure { .. } if !found.records.is_empty() => {
+                let aliases: u32 = found.links.iter().map(|link| link.ttl).sum();
+                addresses.ttl = addresses.ttl.max(Some(found.ttl.saturating_add(aliases)));
+            }
+            Security::Secure { .. } => {}
         }
-        addresses.extend(found.records.iter().filter_map(RData::ip_addr));
+        addresses.found.extend(found.records.iter().filter_map(RData::ip_addr));
     }
     Ok(addresses)
 }
@@ -156,7 +204,8 @@ fn same(one: &Shown, other: &Shown) -> bool {
 }
 
 fn fail(view: &mut EndpointView, endpoint: &Endpoint, at: String, reason: String) {
-    let failed = FailedProbe { host: endpoint.host.clone(), at, reason, nowhere: false };
+    let (endpoint, host) = (endpoint.to_string(), endpoint.host.clone());
+    let failed = FailedProbe { endpoint, host, at, reason, nowhere: false };
     if !view.failed.contains(&failed) {
         view.failed.push(failed);
     }
@@ -175,8 +224,40 @@ mod tests {
         unlisted(&owners, &listed).iter().map(Endpoint::to_string).collect()
     }
 
+    fn found(addresses: &[[u8; 4]], security: Security) -> crate::error::Result<Lookup> {
+        let name = Name::root();
+        let records = addresses.iter().map(|ip| RData::A(std::net::Ipv4Addr::from(*ip).into())).collect();
+        let (asked, links) = (name.clone(), Vec::new());
+        Ok(Lookup { asked, name, links, records, ttl: 300, nxdomain: false, security })
+    }
+
+    /// RFC 7672 §2.2.2: senders look for TLSA only where the addresses are secure; §2.1.2: bogus ones are unreachable.
     #[test]
-    fn an_owner_name_that_no_listed_endpoint_stands_for_is_probed_all_the_same() {
+    fn rule_7_an_address_that_is_not_secure_is_told_and_a_bogus_one_is_no_answer() {
+        let secure = || Security::Secure { until: jiff::Timestamp::MAX, last: jiff::Timestamp::MAX };
+        let insecure = || Security::Insecure("no DS".into());
+        let ip = [192, 0, 2, 1];
+        let told = |both| judged(both).map(|a| (a.found.len(), a.insecure, a.ttl));
+        assert_eq!(told([found(&[ip], secure()), found(&[], secure())]), Ok((1, None, Some(300))));
+        assert_eq!(
+            told([found(&[ip], insecure()), found(&[], insecure())]),
+            Ok((1, Some("no DS".into()), None))
+        );
+        assert_eq!(
+            told([found(&[ip], secure()), found(&[], insecure())]),
+            Ok((1, None, Some(300))),
+            "opt-out"
+        );
+        let bogus = Security::Bogus("expired".into());
+        assert_eq!(
+            told([found(&[ip], secure()), found(&[], bogus)]),
+            Err("its addresses are bogus: expired".into())
+        );
+    }
+
+    /// RFC 7672 §2.2, §7.
+    #[test]
+    fn rule_16_an_owner_name_that_no_listed_endpoint_stands_for_is_probed_all_the_same() {
         let (smtp, imap, other) =
             ("_25._tcp.mx1.example.org.", "_993._tcp.mx1.example.org.", "_25._tcp.mx2.example.org.");
         assert_eq!(besides(&[smtp, imap], &[("mx1.example.org", 25)]), ["tls://mx1.example.org:993"]);

@@ -5,6 +5,7 @@ use crate::model::key::SpkiDigest;
 use crate::model::pin;
 use crate::model::plan::{OtherTlsa, OwnerView};
 use hickory_proto::rr::{Name, RData};
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// Everything that was looked at for one owner name; an error is why there is no answer.
@@ -14,6 +15,8 @@ pub(super) struct Looks {
     pub(super) tlsa: Vec<(String, Result<Observation, String>)>,
     /// The zone's SOA by server.
     pub(super) apexes: Vec<(String, Result<Observation, String>)>,
+    /// Servers that say something else of an alias on the way than that it leads here, with what they say.
+    pub(super) strays: Vec<String>,
     /// The CNAME at each alias on the way, by the recursive resolver.
     pub(super) aliases: Vec<(Name, Result<Lookup, String>)>,
 }
@@ -48,12 +51,14 @@ pub(super) fn summary(target: &Name, looks: &Looks) -> OwnerView {
             None => here,
         });
     }
+    view.unheard = looks.tlsa.iter().all(|(_, look)| look.is_err());
     view.unbelieved = everywhere.is_none() && !view.doubtful.is_empty();
     view.everywhere = everywhere.unwrap_or_default();
     view.others_differ = others.len() > 1;
     view.others = others.into_iter().flatten().collect();
     view.unsigned = unsigned(looks);
     view.serials = looks.apexes.iter().filter_map(serial).collect();
+    view.doubtful.extend(looks.strays.iter().cloned());
     looks.aliases.iter().for_each(|(alias, look)| add_alias(&mut view, alias, look));
     view
 }
@@ -65,11 +70,17 @@ fn add_records(view: &mut OwnerView, seen: &Observation) -> BTreeSet<SpkiDigest>
     view.somewhere.extend(&here);
     if !values.is_empty() {
         view.ttl = view.ttl.max(Some(seen.answer.ttl));
-        if let Security::Secure { until } = seen.security {
-            view.signed_until = Some(view.signed_until.map_or(until, |earliest| earliest.min(until)));
+        if let Security::Secure { until, last } = seen.security {
+            must_hold(view, until);
+            view.replayable_until = view.replayable_until.max(Some(last));
         }
     }
     here
+}
+
+/// A signature that senders need ends at this time.
+fn must_hold(view: &mut OwnerView, until: Timestamp) {
+    view.signed_until = Some(view.signed_until.map_or(until, |earliest| earliest.min(until)));
 }
 
 /// What a server shows beside 3 1 1.
@@ -123,7 +134,7 @@ fn add_alias(view: &mut OwnerView, alias: &Name, look: &Result<Lookup, String>) 
     };
     view.alias_ttl = view.alias_ttl.max(Some(found.ttl));
     match &found.security {
-        Security::Secure { .. } => {}
+        Security::Secure { until, .. } => must_hold(view, *until),
         Security::Insecure(why) => view.unsigned = Some(in_doubt(why)),
         Security::Bogus(why) => {
             view.doubtful.push(in_doubt(&format!("bogus: {why}")));

@@ -22,7 +22,8 @@ fn key(digit: u8) -> SpkiDigest {
 }
 
 fn until(second: i64) -> Security {
-    Security::Secure { until: Timestamp::from_second(second).unwrap() }
+    let end = Timestamp::from_second(second).unwrap();
+    Security::Secure { until: end, last: end }
 }
 
 fn seen(values: Vec<RData>, ttl: u32, security: Security) -> Observation {
@@ -51,7 +52,7 @@ fn apex(server: &str, serial: u32, security: Security) -> Look {
 }
 
 fn sum(tlsa: Vec<Look>, apexes: Vec<Look>) -> OwnerView {
-    summary(&name("_25._tcp.mx.test."), &Looks { tlsa, apexes, aliases: vec![] })
+    summary(&name("_25._tcp.mx.test."), &Looks { tlsa, apexes, ..Looks::default() })
 }
 
 fn alias(ttl: u32, security: Security) -> (Name, Result<Lookup, String>) {
@@ -80,6 +81,26 @@ fn a_pin_is_everywhere_when_every_witness_has_it() {
     assert_eq!(view.serials.into_iter().collect::<Vec<_>>(), [("a".into(), 7), ("b".into(), 6)]);
     assert_eq!((view.unsigned, view.silent.len(), view.doubtful.len()), (None, 0, 0));
     assert_eq!(view.target, "_25._tcp.mx.test.");
+}
+
+/// RFC 7671 §11, §13: what must hold ends with the first signature, what can be replayed with the last.
+#[test]
+fn the_first_signature_to_end_limits_trust_and_the_last_one_limits_replay() {
+    let two = |until, last| Security::Secure {
+        until: Timestamp::from_second(until).unwrap(),
+        last: Timestamp::from_second(last).unwrap(),
+    };
+    let view = sum(vec![look("a", &[1], 300, two(500, 700)), look("b", &[1], 300, two(400, 900))], vec![]);
+    assert_eq!(view.signed_until, Some(Timestamp::from_second(400).unwrap()));
+    assert_eq!(view.replayable_until, Some(Timestamp::from_second(900).unwrap()));
+}
+
+#[test]
+fn servers_that_are_silent_one_and_all_leave_nothing_known() {
+    let silent = |server: &str| (server.to_owned(), Err("no answer within 5 s".to_owned()));
+    let view = sum(vec![silent("a"), silent("b")], vec![]);
+    assert!(view.unheard && view.everywhere.is_empty() && view.silent.len() == 2, "{view:?}");
+    assert!(!sum(vec![look("a", &[], 0, until(500)), silent("b")], vec![]).unheard);
 }
 
 #[test]
@@ -152,14 +173,17 @@ fn servers_that_differ_in_records_of_others_are_noticed() {
     assert_eq!(view.others.len(), 1);
 }
 
+/// RFC 7672 §2.2.3.
 #[test]
-fn an_alias_is_as_strong_as_the_whole_way() {
+fn rule_7_an_alias_is_as_strong_as_the_whole_way() {
     let through = |alias| {
         let tlsa = vec![look("a", &[1], 300, until(500))];
-        summary(&name("target.test."), &Looks { tlsa, apexes: vec![], aliases: vec![alias] })
+        summary(&name("target.test."), &Looks { tlsa, aliases: vec![alias], ..Looks::default() })
     };
     let secure = through(alias(120, until(500)));
     assert_eq!((secure.alias_ttl, secure.unsigned.clone(), secure.everywhere.len()), (Some(120), None, 1));
+    let early = through(alias(120, until(450)));
+    assert_eq!(early.signed_until, Some(Timestamp::from_second(450).unwrap()), "its signature counts, too");
     let weak = through(alias(120, Security::Insecure("no DS".into())));
     assert_eq!(weak.unsigned.as_deref(), Some("the alias `alias.test.`: no DS"));
     let bogus = through(alias(120, Security::Bogus("why".into())));

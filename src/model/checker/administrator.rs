@@ -8,7 +8,7 @@ use super::state::*;
 /// What he may do at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ability {
-    /// Add a record that is not ours.
+    /// Add a record that is not ours and matches what is served, and remove it some day.
     AddForeign,
     /// Delete pins of keys that nobody presents, and put them back once a round of questions has noticed.
     Delete,
@@ -18,15 +18,19 @@ pub(super) enum Ability {
     LowerTtl,
     /// Name another key as backup once, name the former again, and put its pin back after danesmith has removed it.
     ChangeBackup,
+    /// Name no backup once, in a rotation too, and name the former again.
+    NameNone,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub(super) enum Edit {
     AddForeign,
+    RemoveForeign,
     Delete(u8),
     Restore(u8),
     LowerTtl,
     LoseBackup,
+    NameNone,
     FindBackup,
 }
 
@@ -39,8 +43,13 @@ impl World {
     pub(super) fn edits(&self, s: &State) -> Vec<Edit> {
         let mut edits = Vec::new();
         let pinned = s.primary.keys;
-        if self.may(Ability::AddForeign) && !s.hand.added && pinned != 0 {
-            edits.push(Edit::AddForeign);
+        if self.may(Ability::AddForeign) {
+            let settled = s.disk.rotation.is_none() && s.serves.iter().flatten().all(|n| s.live == Some(*n));
+            match s.hand.foreign {
+                Foreign::Never if pinned != 0 && settled => edits.push(Edit::AddForeign),
+                Foreign::There => edits.push(Edit::RemoveForeign),
+                _ => {}
+            }
         }
         if self.may(Ability::Delete) && s.hand.deleted.is_none() && pinned & s.served() != 0 {
             edits.extend(numbers(pinned & !s.served()).map(Edit::Delete));
@@ -50,6 +59,10 @@ impl World {
         }
         if self.may(Ability::ChangeBackup) && s.disk.rotation.is_none() {
             edits.extend((!s.hand.changed).then_some(Edit::LoseBackup));
+            edits.extend(s.hand.lost.map(|_| Edit::FindBackup));
+        }
+        if self.may(Ability::NameNone) {
+            edits.extend((!s.hand.changed && s.backup.is_some()).then_some(Edit::NameNone));
             edits.extend(s.hand.lost.map(|_| Edit::FindBackup));
         }
         let unseen = self.may(Ability::RestoreUnseen);
@@ -63,7 +76,8 @@ impl World {
     /// Does it.
     pub(super) fn edit(&self, s: &mut State, edit: Edit) -> Option<()> {
         match edit {
-            Edit::AddForeign => (s.hand.added, s.primary.foreign) = (true, true),
+            Edit::AddForeign => (s.hand.foreign, s.primary.foreign) = (Foreign::There, s.live),
+            Edit::RemoveForeign => (s.hand.foreign, s.primary.foreign) = (Foreign::Removed, None),
             Edit::Delete(n) => {
                 s.hand.deleted = Some((n, false));
                 s.hand.restored &= !bit(n);
@@ -80,9 +94,10 @@ impl World {
                 let mut document = (*s.disk).clone();
                 document.retired.remove(&key(next));
                 s.disk = Shared::new(document);
-                (s.hand.lost, s.hand.changed, s.backup) = (Some(s.backup), true, next);
+                (s.hand.lost, s.hand.changed, s.backup) = (s.backup, true, Some(next));
             }
-            Edit::FindBackup => (s.hand.lost, s.backup) = (None, s.hand.lost?),
+            Edit::NameNone => (s.hand.lost, s.hand.changed, s.backup) = (s.backup, true, None),
+            Edit::FindBackup => (s.hand.lost, s.backup) = (None, Some(s.hand.lost?)),
         }
         Some(())
     }

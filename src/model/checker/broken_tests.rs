@@ -41,6 +41,39 @@ fn without_the_ttl_history_a_lowered_ttl_breaks_mail() {
     noticed("TTLs of the past", World { broken, administrator: &[Ability::LowerTtl], ..STEADY }, MAIL);
 }
 
+/// Before the first look the TTL was another.
+#[test]
+fn taking_the_first_ttl_that_is_seen_for_that_of_the_past_breaks_mail() {
+    let broken = Some(Broken::NoFloor);
+    noticed(
+        "the floor: what stood there before the first look",
+        World { broken, administrator: &[Ability::LowerTtl], ..STEADY },
+        MAIL,
+    );
+}
+
+/// A record of somebody else matches the certificate of the former key only.
+#[test]
+fn switching_although_a_record_of_somebody_else_would_match_nothing_breaks_mail() {
+    let broken = without(Guard::Others);
+    noticed(
+        "records of others match the certificate to come",
+        World { broken, administrator: &[Ability::AddForeign], ..STEADY },
+        MAIL,
+    );
+}
+
+/// A record of somebody else for the former certificate was removed, and caches still hold it.
+#[test]
+fn switching_while_caches_hold_a_record_of_somebody_else_that_is_gone_breaks_mail() {
+    let broken = without(Guard::OthersGone);
+    noticed(
+        "records of others that are gone are waited for",
+        World { broken, administrator: &[Ability::AddForeign], ..STEADY },
+        MAIL,
+    );
+}
+
 #[test]
 fn waiting_for_the_primary_only_breaks_mail() {
     noticed("the secondary's answer", World { broken: Some(Broken::PrimaryOnly), ..STEADY }, MAIL);

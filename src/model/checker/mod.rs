@@ -9,7 +9,7 @@ mod state;
 
 use administrator::{Ability, Edit};
 use run::{Silent, spend};
-use state::{Cached, Run, Shared, State, bit, number};
+use state::{Cached, Foreign, Run, Shared, State, bit, number};
 
 use super::plan::{Guard, Wish};
 use super::rotation::Phase;
@@ -22,6 +22,8 @@ const ANY: u8 = u8::MAX;
 /// How large the world is, what may happen in it, and which rule is broken.
 #[derive(Clone)]
 struct World {
+    /// Beside the primary; at most two.
+    secondaries: usize,
     /// At most three.
     instances: usize,
     /// At most two.
@@ -32,7 +34,7 @@ struct World {
     aborts: u8,
     /// Rotations are asked for with `--emergency --switch-now`.
     emergency: bool,
-    /// The secondary, or an instance, does not answer now and then.
+    /// A secondary, or an instance, does not answer now and then.
     silence: bool,
     /// Begins with the first deployment instead of the steady state.
     fresh: bool,
@@ -47,6 +49,8 @@ enum Broken {
     Guard(Guard),
     /// Waits one second less than the TTL.
     WaitOneLess,
+    /// What stood there before the first look counts with no TTL at all.
+    NoFloor,
     /// Looks at the primary only.
     PrimaryOnly,
     /// Whoever does not answer is left out.
@@ -65,10 +69,10 @@ enum Action {
     Unanswered(Silent),
     Crash,
     Tick,
-    Transfer,
+    Transfer(usize),
     Fetch {
         cache: usize,
-        secondary: bool,
+        secondary: Option<usize>,
     },
     Pull(usize),
     Edit(Edit),
@@ -92,7 +96,8 @@ impl World {
         }
         if self.silence && run.effect.is_none() && run.unwritten.is_none() {
             if run.observed.pins.is_none() {
-                actions.push(Action::Unanswered(Silent::Secondary));
+                let secondaries = distinct(&s.secondaries, |_| true);
+                actions.extend(secondaries.map(|i| Action::Unanswered(Silent::Secondary(i))));
             }
             if run.observed.endpoints.is_none() {
                 let instances = distinct(&s.serves, |_| true);
@@ -122,17 +127,14 @@ impl Model for World {
     fn actions(&self, s: &State, actions: &mut Vec<Action>) {
         self.run_actions(s, actions);
         actions.push(Action::Tick);
-        if s.primary != s.secondary {
-            actions.push(Action::Transfer);
-        }
+        let lagging = || distinct(&s.secondaries, |secondary| secondary != s.primary);
+        actions.extend(lagging().map(Action::Transfer));
         // Sorted, so that empty caches stand first; those that the world does not have stay empty.
         let filled = s.caches.iter().flatten().count();
         if filled < self.caches {
             let cache = s.caches.len() - filled - 1;
-            actions.push(Action::Fetch { cache, secondary: false });
-            if s.primary != s.secondary {
-                actions.push(Action::Fetch { cache, secondary: true });
-            }
+            actions.push(Action::Fetch { cache, secondary: None });
+            actions.extend(lagging().map(|i| Action::Fetch { cache, secondary: Some(i) }));
         }
         actions.extend(distinct(&s.serves, |n| s.live.is_some_and(|live| live != n)).map(Action::Pull));
         if s.run.is_none() {
@@ -158,13 +160,13 @@ impl Model for World {
                 spend(&mut s.crashes);
             }
             Action::Tick => s.grow_older(),
-            Action::Transfer => s.secondary = s.primary,
+            Action::Transfer(i) => s.secondaries[i] = Some(s.primary),
             Action::Fetch { cache, secondary } => {
-                let from = if secondary { s.secondary } else { s.primary };
+                let from = secondary.map_or(Some(s.primary), |i| s.secondaries[i])?;
                 if from.keys == 0 {
                     return None; // an absent set lets mail pass
                 }
-                s.caches[cache] = Some(Cached { keys: from.keys, left: from.ttl });
+                s.caches[cache] = Some(Cached { keys: from.keys, foreign: from.foreign, left: from.ttl });
             }
             Action::Pull(i) => s.serves[i] = s.live,
             Action::Edit(edit) => self.edit(&mut s, edit)?,
@@ -176,7 +178,9 @@ impl Model for World {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always("mail never breaks", |_, s: &State| s.forced > 0 || mail_works(s)),
-            Property::always("records of others survive", |_, s: &State| !s.hand.added || s.primary.foreign),
+            Property::always("records of others survive", |_, s: &State| {
+                s.hand.foreign != Foreign::There || s.primary.foreign.is_some()
+            }),
             Property::always("every pin is a known key", |_, s: &State| {
                 let known = s.disk.pins.iter().fold(s.hand.restored, |all, p| all | bit(number(p.spki)));
                 s.primary.keys & !known == 0
@@ -195,9 +199,13 @@ fn ends(s: &State, phase: Phase) -> bool {
     s.run.as_ref().is_some_and(|run| run.ended == Some(phase))
 }
 
-/// Every set of pins that some cache holds matches every instance (RFC 7671 §8).
+/// Every set that some cache holds matches every instance, in each of its usages, selectors and matching types: senders may
+/// look at one of them alone (RFC 7671 §8, §9).
 fn mail_works(s: &State) -> bool {
-    s.caches.iter().flatten().all(|cached| s.serves.iter().flatten().all(|n| cached.keys & bit(*n) != 0))
+    let matches = |cached: &Cached, n: u8| {
+        cached.keys & bit(n) != 0 && cached.foreign.is_none_or(|foreign| foreign == n)
+    };
+    s.caches.iter().flatten().all(|cached| s.serves.iter().flatten().all(|n| matches(cached, *n)))
 }
 
 mod broken_tests;

@@ -6,17 +6,17 @@ use super::{ANY, Broken, OWNER, World};
 use crate::model::desired::{Renew, Rotate};
 use crate::model::document::Document;
 use crate::model::endpoint::{Algorithm, EndpointView, FailedProbe, Shown};
-use crate::model::ledger;
-use crate::model::plan::{Observed, OwnerView, Proof, Step, Wanted, Wish, plan};
+use crate::model::plan::{Observed, OtherTlsa, OwnerView, Proof, Step, Wanted, Wish, plan};
 use crate::model::policy::Policy;
 use crate::model::rotation::Phase;
+use crate::model::{dane_others, ledger};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who does not answer when asked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Silent {
-    Secondary,
+    Secondary(usize),
     Instance(usize),
 }
 
@@ -39,7 +39,7 @@ impl World {
             let step = plan(&wanted, &state.disk, live, &run.observed, now());
             match (&step, silent) {
                 (_, None) => {}
-                (Step::ObservePins, Some(Silent::Secondary)) => {}
+                (Step::ObservePins, Some(Silent::Secondary(_))) => {}
                 (Step::ObserveEndpoints, Some(Silent::Instance(_))) => {}
                 _ => return None,
             }
@@ -47,7 +47,7 @@ impl World {
                 Step::Wait(..) | Step::Hold(..) | Step::Refuse(_) | Step::Nothing(_) => return Some(()),
                 Step::ObservePins => self.look_at_pins(state, &mut run, &wanted, silent),
                 Step::ObserveEndpoints => run.observed.endpoints = Some(self.endpoints(state, silent)),
-                Step::JudgeOthers => run.observed.unmatched = Some(Vec::new()),
+                Step::JudgeOthers => run.observed.unmatched = Some(unmatched(state, &run.observed)),
                 _ => self.act(state, &mut run, &wanted, step),
             }
         }
@@ -56,7 +56,7 @@ impl World {
     }
 
     fn look_at_pins(&self, state: &mut State, run: &mut Run, wanted: &Wanted, silent: Option<Silent>) {
-        let mut views = self.views(state, silent.is_some());
+        let mut views = self.views(state, silent);
         if let (Some((n, seen)), Some(view)) = (&mut state.hand.deleted, views.get(OWNER)) {
             *seen |= !view.everywhere.contains(&key(*n));
         }
@@ -128,9 +128,9 @@ impl World {
     fn shift(&self, state: &mut State, document: &mut Document) {
         let next = state.unused();
         assert!(next.is_some(), "the world has too few keys: {state:?}");
-        state.backup = next.unwrap_or_default();
-        ledger::shift(document, &[OWNER.to_owned()], Some(key(state.backup)), now());
-        document.retired.remove(&key(state.backup));
+        state.backup = next;
+        ledger::shift(document, &[OWNER.to_owned()], next.map(key), now());
+        next.iter().for_each(|next| _ = document.retired.remove(&key(*next)));
     }
 
     fn effect(&self, state: &mut State, step: &Step, installed: Option<u8>) {
@@ -138,17 +138,17 @@ impl World {
         match step {
             Step::Publish(pins) => {
                 let keys = pins.iter().flat_map(|(_, keys)| keys).fold(0, |all, k| all | bit(number(*k)));
-                if state.primary.keys == 0 && !state.primary.foreign {
+                if state.primary.keys == 0 && state.primary.foreign.is_none() {
                     state.primary.ttl = TTL;
                 }
                 state.primary.keys |= keys;
-                state.primary.foreign &= !replace;
+                state.primary.foreign = state.primary.foreign.filter(|_| !replace);
                 state.hand.deleted = state.hand.deleted.filter(|(n, _)| keys & bit(*n) == 0);
                 state.hand.restored &= !keys;
             }
             Step::Unpublish(_, evidence) => {
                 state.primary.keys &= !bit(number(evidence.key()));
-                state.primary.foreign &= !replace;
+                state.primary.foreign = state.primary.foreign.filter(|_| !replace);
             }
             Step::Issue(..) | Step::ServeSpare(_) | Step::Relink(_) => state.live = installed,
             _ => {}
@@ -158,10 +158,11 @@ impl World {
     fn wanted(&self, state: &State, wish: Option<Wish>) -> Wanted {
         let active = state.disk.keys.as_ref().map_or(key(1), |k| k.active);
         let slack = if self.broken == Some(Broken::WaitOneLess) { -1 } else { 0 };
+        let floor = if self.broken == Some(Broken::NoFloor) { 0 } else { i64::from(TTL) + slack };
         Wanted {
             names: vec!["mx.test".into()],
             active,
-            backup: Some(key(state.backup)),
+            backup: state.backup.map(key),
             owners: vec![OWNER.into()],
             proof: Proof::Probe,
             unsigned_ok: BTreeSet::new(),
@@ -173,7 +174,7 @@ impl World {
             policy: Policy {
                 ttls: 1,
                 slack: SignedDuration::from_secs(slack),
-                floor: SignedDuration::from_secs(i64::from(TTL) + slack),
+                floor: SignedDuration::from_secs(floor),
             },
             schedule: Rotate::Manual,
             wish,
@@ -184,14 +185,28 @@ impl World {
         }
     }
 
-    fn views(&self, state: &State, deaf: bool) -> BTreeMap<String, OwnerView> {
-        let alone = deaf || self.broken == Some(Broken::PrimaryOnly);
-        let servers = if alone { vec![state.primary] } else { vec![state.primary, state.secondary] };
-        let told = deaf && self.broken != Some(Broken::SilenceIsConsent);
-        let there = servers.iter().filter(|s| s.keys != 0 || s.foreign);
+    fn views(&self, state: &State, silent: Option<Silent>) -> BTreeMap<String, OwnerView> {
+        let mut servers: Vec<Rrset> = state.servers().collect();
+        match silent {
+            _ if self.broken == Some(Broken::PrimaryOnly) => servers.truncate(1),
+            Some(Silent::Secondary(which)) => {
+                let at = 1 + state.secondaries[..which].iter().flatten().count();
+                servers.remove(at);
+            }
+            _ => {}
+        }
+        let told = silent.is_some() && self.broken != Some(Broken::SilenceIsConsent);
+        let there = servers.iter().filter(|s| s.keys != 0 || s.foreign.is_some());
+        let foreign: BTreeSet<Option<u8>> = servers.iter().map(|s| s.foreign).collect();
         let view = OwnerView {
             everywhere: set(servers.iter().fold(u8::MAX, |all, s| all & s.keys)),
             somewhere: set(servers.iter().fold(0, |any, s| any | s.keys)),
+            others_differ: foreign.len() > 1,
+            others: foreign
+                .into_iter()
+                .flatten()
+                .map(|n| OtherTlsa { kind: (3, 0, 0), data: vec![n] })
+                .collect(),
             silent: if told { vec!["ns2".into()] } else { Vec::new() },
             asked_at: Some(now()),
             ttl: there.map(|s| u32::from(s.ttl)).max(),
@@ -210,13 +225,18 @@ impl World {
             key: key(n),
             chain: Vec::new(),
         });
-        let failed =
-            FailedProbe { host: String::new(), at: String::new(), reason: String::new(), nowhere: false };
+        let failed = FailedProbe {
+            endpoint: String::new(),
+            host: String::new(),
+            at: String::new(),
+            reason: String::new(),
+            nowhere: false,
+        };
         let told = silent.is_some() && self.broken != Some(Broken::SilenceIsConsent);
         EndpointView {
             shown: shown.collect(),
             failed: if told { vec![failed] } else { Vec::new() },
-            fallback: Vec::new(),
+            ..EndpointView::default()
         }
     }
 
@@ -224,10 +244,10 @@ impl World {
         let mut state = State {
             disk: Shared::new(Document::default()),
             live: None,
-            backup: 2,
+            backup: Some(2),
             run: None,
             primary: Rrset::default(),
-            secondary: Rrset::default(),
+            secondaries: std::array::from_fn(|i| (i < self.secondaries).then(Rrset::default)),
             caches: [None; 2],
             serves: std::array::from_fn(|i| (i < self.instances).then_some(STRANGE)),
             crashes: self.crashes,
@@ -245,12 +265,19 @@ impl World {
             state.disk = Shared::new(document);
             state.live = Some(1);
             state.serves = std::array::from_fn(|i| (i < self.instances).then_some(1));
-            state.primary = Rrset { keys: bit(1), foreign: false, ttl: TTL };
-            state.secondary = state.primary;
+            state.primary = Rrset { keys: bit(1), foreign: None, ttl: TTL };
+            state.secondaries = state.secondaries.map(|secondary| secondary.map(|_| state.primary));
         }
         state.sort();
         state
     }
+}
+
+/// What the records of others make of the certificate to come, by the shipped rule.
+fn unmatched(state: &State, observed: &Observed) -> Vec<String> {
+    let Some(spare) = &state.disk.spare else { return Vec::new() };
+    let views = observed.pins.iter().flatten();
+    views.flat_map(|(owner, view)| dane_others::unmatched(owner, &view.others, &chain(spare.spki))).collect()
 }
 
 fn asked_at(observed: &Observed) -> Timestamp {

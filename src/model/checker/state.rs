@@ -25,11 +25,12 @@ pub(super) struct State {
     pub(super) disk: Shared<Document>,
     /// The key of the certificate that `live` points to.
     pub(super) live: Option<u8>,
-    /// What zones.yaml names as backup.
-    pub(super) backup: u8,
+    /// What zones.yaml names as backup; `None`: it is lost.
+    pub(super) backup: Option<u8>,
     pub(super) run: Option<Shared<Run>>,
     pub(super) primary: Rrset,
-    pub(super) secondary: Rrset,
+    /// What each secondary has; `None`: the world has fewer.
+    pub(super) secondaries: [Option<Rrset>; 2],
     pub(super) caches: [Option<Cached>; 2],
     /// What each instance presents; `None`: the world has fewer instances.
     pub(super) serves: [Option<u8>; 3],
@@ -44,8 +45,8 @@ pub(super) struct State {
 /// What the administrator did by hand.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Hand {
-    /// A record that is not ours was added.
-    pub(super) added: bool,
+    /// A record that is not ours was added, and whether it was removed again.
+    pub(super) foreign: Foreign,
     /// This pin was deleted, and whether a round of questions has noticed.
     pub(super) deleted: Option<(u8, bool)>,
     /// Pins that were put in.
@@ -56,18 +57,31 @@ pub(super) struct Hand {
     pub(super) changed: bool,
 }
 
-/// TLSA at one server: a set of pins, a record of somebody else, the TTL.
+/// What became of the record of somebody else.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) enum Foreign {
+    /// There never was one.
+    #[default]
+    Never,
+    /// It must be there.
+    There,
+    /// Its owner has removed it.
+    Removed,
+}
+
+/// TLSA at one server: a set of pins, a `3 0 0` of somebody else for the certificate of this key, the TTL.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub(super) struct Rrset {
     pub(super) keys: u8,
-    pub(super) foreign: bool,
+    pub(super) foreign: Option<u8>,
     pub(super) ttl: u8,
 }
 
-/// Pins that a cache holds, and for how many seconds.
+/// Records that a cache holds, and for how many seconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct Cached {
     pub(super) keys: u8,
+    pub(super) foreign: Option<u8>,
     pub(super) left: u8,
 }
 
@@ -153,6 +167,11 @@ pub(super) fn long_ago() -> Timestamp {
     now() - SignedDuration::from_secs(i64::from(TTL) + 1)
 }
 
+/// The chain of the certificate for a key, as far as records of others know it.
+pub(super) fn chain(key: SpkiDigest) -> Vec<Vec<u8>> {
+    vec![vec![number(key)]]
+}
+
 /// A certificate that never needs renewal. Its generation is its key's number: there is one per key.
 pub(super) fn certificate(key: SpkiDigest) -> Installed {
     Installed {
@@ -205,8 +224,9 @@ impl State {
         }
     }
 
-    /// Caches, and instances, differ in what they hold only.
+    /// Caches, instances and secondaries differ in what they hold only.
     pub(super) fn sort(&mut self) {
+        self.secondaries.sort_unstable();
         self.caches.sort_unstable();
         self.serves.sort_unstable();
     }
@@ -214,6 +234,11 @@ impl State {
     /// The keys that instances present, or may present in the next moment.
     pub(super) fn served(&self) -> u8 {
         self.serves.iter().flatten().chain(&self.live).fold(0, |all, n| all | bit(*n))
+    }
+
+    /// What every name server has.
+    pub(super) fn servers(&self) -> impl Iterator<Item = Rrset> {
+        std::iter::once(self.primary).chain(self.secondaries.iter().flatten().copied())
     }
 
     /// A number for a new key: one that stands for no other any more.
@@ -231,8 +256,10 @@ impl State {
         let pins = document.pins.iter().map(|p| p.spki);
         let known = certificates.chain(rotation).chain(active).chain(pins);
         let mut used = known.fold(self.served(), |all, key| all | bit(number(key)));
-        used |= self.primary.keys | self.secondary.keys | self.hand.restored | bit(self.backup);
-        used |= self.caches.iter().flatten().fold(0, |all, c| all | c.keys);
+        used |= self.hand.restored | self.backup.map_or(0, bit);
+        let sets = self.servers().map(|s| (s.keys, s.foreign));
+        let sets = sets.chain(self.caches.iter().flatten().map(|c| (c.keys, c.foreign)));
+        used |= sets.fold(0, |all, (keys, foreign)| all | keys | foreign.map_or(0, bit));
         used |= self.hand.deleted.map_or(0, |(n, _)| bit(n)) | self.hand.lost.map_or(0, bit);
         used
     }

@@ -5,6 +5,7 @@ use super::*;
 use stateright::Checker;
 
 pub(super) const STEADY: World = World {
+    secondaries: 1,
     instances: 2,
     caches: 1,
     crashes: ANY,
@@ -96,10 +97,15 @@ fn mail_never_breaks_while_an_administrator_deletes_pins() {
 }
 
 #[test]
+fn mail_never_breaks_with_two_secondaries_that_lag_each_by_itself() {
+    holds("1 instance, 2 secondaries", World { secondaries: 2, instances: 1, ..STEADY });
+}
+
+#[test]
 fn mail_never_breaks_while_an_administrator_adds_records() {
     holds(
-        "1 instance, 1 rotation; a record of somebody else is added",
-        World { administrator: &[Ability::AddForeign], ..ATTENDED },
+        "1 instance; a record of somebody else for the served certificate is added, and removed again",
+        World { administrator: &[Ability::AddForeign], instances: 1, ..STEADY },
     );
 }
 
@@ -124,7 +130,15 @@ fn a_forced_switch_defers_mail_for_one_ttl_at_most() {
 fn mail_never_breaks_while_an_administrator_changes_the_backup_key() {
     let administrator = &[Ability::ChangeBackup];
     holds(
-        "1 instance, 1 rotation, no kill, no abort; another backup key is named, then the former again, its pin put back",
-        World { administrator, crashes: 0, aborts: 0, ..ATTENDED },
+        "1 instance, 1 rotation, no abort; another backup key is named, then the former again, its pin put back",
+        World { administrator, aborts: 0, ..ATTENDED },
+    );
+}
+
+#[test]
+fn mail_never_breaks_while_the_backup_key_is_lost_and_found_in_a_rotation_or_out_of_one() {
+    holds(
+        "1 instance, 1 rotation; no backup key is named, in a rotation too, then the former again",
+        World { administrator: &[Ability::NameNone], ..ATTENDED },
     );
 }

@@ -1,5 +1,6 @@
 //! Whether a certificate is asked for: an order in flight is finished first, whatever else is due.
 
+use super::rotation::soon;
 use super::{Observed, OwnerView, Reason, Refusal, Step, Wanted, beside, refusals, rotation};
 use crate::model::document::Document;
 use crate::model::key::SpkiDigest;
@@ -33,6 +34,9 @@ pub(super) fn certificate(
     let was_served = durable.installed.as_ref().is_some_and(|i| i.spki == key);
     if !was_served && !wanted.owners.is_empty() {
         let Some(views) = &observed.pins else { return Some(Step::ObservePins) };
+        if let Some((owner, view)) = views.iter().find(|(_, view)| view.unheard) {
+            return Some(Step::Hold(soon(now, now), refusals::unheard(owner, view)));
+        }
         if let Some(step) = beside::join(wanted, durable, views, now) {
             return Some(step);
         }

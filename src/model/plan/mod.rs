@@ -3,6 +3,7 @@
 
 mod beside;
 mod certificate;
+mod emergency;
 mod pins;
 mod refusals;
 mod reload;
@@ -10,7 +11,7 @@ mod rotation;
 
 pub use beside::Sibling;
 pub use certificate::pinned_otherwise;
-pub use refusals::unsigned_zone;
+pub use refusals::{unheard, unsigned_zone};
 pub use rotation::{next as rotation_due, ripe_time};
 
 use crate::model::desired::{Renew, Rotate};
@@ -90,6 +91,10 @@ pub enum Guard {
     AbortRipe,
     /// A TTL is gone only when every server was seen without it.
     SilentTtl,
+    /// Records of others match what will be served.
+    Others,
+    /// Records of others that are gone are waited for.
+    OthersGone,
 }
 
 impl Wanted {
@@ -170,15 +175,20 @@ pub struct OwnerView {
     pub doubtful: Vec<String>,
     /// Servers answered, and a validating resolver would believe none of them: what stands there is not known.
     pub unbelieved: bool,
+    /// No server answered at all, or it could not be found out which ones there are: `silent` says why.
+    pub unheard: bool,
     /// Why validating resolvers would ignore the record; `None`: the zone is signed.
     pub unsigned: Option<String>,
     /// When the round of questions began.
     pub asked_at: Option<Timestamp>,
     /// Largest TTL of the RRset at any server, seconds; `None`: no server has records.
     pub ttl: Option<u32>,
-    /// Earliest end of a signature over the RRset at any server.
+    /// Earliest end of a signature over the RRset at any server, or over an alias on the way to it.
     pub signed_until: Option<Timestamp>,
-    /// The name that holds the records, after aliases.
+    /// Latest end of a signature over the RRset at any server: until then a set that was withdrawn can be replayed
+    /// (RFC 7671 §13).
+    pub replayable_until: Option<Timestamp>,
+    /// The name that holds the records, after aliases; empty when that could not be found out.
     pub target: String,
     /// Largest TTL of an alias on the way to it, seconds; `None`: there is no alias. Another target is known everywhere
     /// only after this time.
@@ -294,6 +304,8 @@ pub struct Refusal {
     pub remains: String,
     /// What to do next.
     pub hint: String,
+    /// No rule forbids it: nobody answered, and it is worth trying again.
+    pub remote: bool,
 }
 
 /// Says which step comes next. `live` is the generation that `live` points to.
@@ -356,6 +368,8 @@ pub fn plan(
     Step::Nothing(rotation::next(wanted, durable).map_or(renewal, |rotation| renewal.min(rotation.max(now))))
 }
 
+#[cfg(test)]
+mod refusal_tests;
 #[cfg(test)]
 mod rules_tests;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! matches, never alone (RFC 7671 §8.1). Removing needs evidence.
 
 use super::rotation::soon;
-use super::{Guard, Observed, OwnerView, Proof, Step, Wanted, beside, refusals};
+use super::{Guard, Observed, OwnerView, Proof, Step, Wanted, Wish, beside, refusals};
 use crate::model::document::Document;
 use crate::model::evidence::{NobodyPresents, Presence};
 use crate::model::key::SpkiDigest;
@@ -26,8 +26,19 @@ pub(super) fn publish(
     let mut seen = Vec::new();
     for owner in &wanted.owners {
         let view = views.get(owner).cloned().unwrap_or_default();
+        // The refusal of a rotation says more: when it may succeed.
+        let rotates = matches!(wanted.wish, Some(Wish::Rotate | Wish::Emergency { .. }));
         if let Some(reason) = view.unsigned.as_ref().filter(|_| !wanted.unsigned_ok.contains(owner)) {
-            return Some(Step::Refuse(refusals::unsigned(owner, reason)));
+            if !rotates {
+                return Some(Step::Refuse(refusals::unsigned(owner, reason)));
+            }
+            continue;
+        }
+        if view.unheard {
+            if !rotates {
+                return Some(Step::Hold(soon(now, now), refusals::unheard(owner, &view)));
+            }
+            continue;
         }
         if view.unbelieved {
             // With a wish the rotation says more, unless there is something to publish first.

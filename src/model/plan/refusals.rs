@@ -1,11 +1,12 @@
 //! The words of refusals: what was refused, why, what remains true, what to do next.
 
+use super::emergency::Caches;
 use super::{OwnerView, Refusal, Wanted};
-use crate::clock::minute;
+use crate::clock::{full_minute, minute};
 use crate::model::document::Document;
 use crate::model::key::SpkiDigest;
 use crate::model::rotation::Rotation;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that must not be done now, and when it may be tried again.
@@ -13,28 +14,42 @@ pub(super) struct Blocked {
     /// Earliest time at which it may succeed; `None`: time does not heal it.
     pub(super) until: Option<Timestamp>,
     pub(super) refusal: Refusal,
+    /// What has to be done before even `--emergency --switch-now` may go on; `None`: it goes on at once.
+    pub(super) first: Option<&'static str>,
 }
 
 impl Blocked {
+    /// Time heals it, and nothing else is needed for `--switch-now`.
     pub(super) fn until(until: Timestamp, refusal: Refusal) -> Blocked {
-        Blocked { until: Some(until), refusal }
+        Blocked { until: Some(until), refusal, first: None }
+    }
+
+    /// Not even `--switch-now` helps before this is done.
+    pub(super) fn but_first(self, first: &'static str) -> Blocked {
+        Blocked { first: Some(first), ..self }
     }
 }
 
 impl From<Refusal> for Blocked {
     fn from(refusal: Refusal) -> Blocked {
-        Blocked { until: None, refusal }
+        Blocked { until: None, refusal, first: Some("do what is said above") }
     }
 }
 
 /// The ordinary refusal of `rotate`: nothing that senders see has changed.
 fn rotate(cause: String, hint: &str) -> Refusal {
     Refusal {
+        remote: false,
         action: "make the backup key the active one".into(),
         cause,
         remains: "Mail is safe: the served key and the TLSA records are as they were.".into(),
         hint: hint.into(),
     }
+}
+
+/// The words that every refusal of a rotation ends with where a time can be told.
+pub(super) fn from(earliest: Timestamp) -> String {
+    format!("it may succeed from {} on", full_minute(earliest))
 }
 
 fn bare(owner: &str) -> &str {
@@ -43,15 +58,16 @@ fn bare(owner: &str) -> &str {
 
 pub(super) fn clock_went_back(now: Timestamp, written: Timestamp) -> Refusal {
     Refusal {
+        remote: false,
         action: "decide what to do next".into(),
         cause: format!(
             "this machine's clock says {now}, but the state was last written at {written}: the clock went back"
         ),
         remains: "Nothing was changed.".into(),
         hint: format!(
-            "set the clock right; if it is right now, it was wrong when the state was written: run again after {}, or \
-             restore the state directory from a backup that was made before the clock went wrong",
-            minute(written)
+            "set the clock right; if it is right now, it was wrong when the state was written: {}, or restore the state \
+             directory from a backup that was made before the clock went wrong",
+            from(written)
         ),
     }
 }
@@ -60,6 +76,7 @@ pub(super) fn pinned_otherwise(active: Option<SpkiDigest>, owner: &str, view: &O
     let there: Vec<_> = view.somewhere.iter().map(SpkiDigest::to_string).collect();
     let ours = active.map_or_else(|| "a new key".to_owned(), |key| format!("the active key {key}"));
     Refusal {
+        remote: false,
         action: format!("get a certificate for {ours}"),
         cause: format!("TLSA at `{}` pins other keys only ({})", bare(owner), there.join(", ")),
         remains: "Nothing was ordered, and no TLSA record was changed.".into(),
@@ -76,6 +93,7 @@ pub(super) fn pinned_otherwise(active: Option<SpkiDigest>, owner: &str, view: &O
 pub(super) fn unpinned_switch(wanted: &Wanted, durable: &Document) -> Refusal {
     let former = durable.installed.as_ref().map(|i| i.spki.to_string()).unwrap_or_default();
     Refusal {
+        remote: false,
         action: "get a certificate for another key".into(),
         cause: format!("the active key is now {}, but {former} is pinned and served", wanted.active),
         remains: "Mail is safe: nothing was ordered, the installed certificate and the TLSA records are as they were.".into(),
@@ -92,6 +110,7 @@ pub(super) fn keys_changed_meanwhile(wanted: &Wanted, durable: &Document) -> Opt
         return None;
     }
     Some(Refusal {
+        remote: false,
         action: "go on with the rotation".into(),
         cause: format!(
             "it goes from the key {} to {}, and zones.yaml no longer names both",
@@ -111,11 +130,23 @@ pub fn unsigned_zone(unsigned_ok: &BTreeSet<String>, views: &BTreeMap<String, Ow
 /// RFC 7671 §2.1, RFC 7672 §2.2: senders ignore TLSA records that are not DNSSEC-secure.
 pub(super) fn unsigned(owner: &str, reason: &str) -> Refusal {
     Refusal {
+        remote: false,
         action: format!("publish TLSA at `{}`", bare(owner)),
         cause: format!("the zone is not secured by DNSSEC: {reason}; senders ignore such records"),
         remains: "No TLSA record was changed.".into(),
         hint: "sign the zone and have its DS at the parent, or write `dnssec: unsigned-ok` for this zone"
             .into(),
+    }
+}
+
+/// The same, for who wants to rotate: clocks stand still where senders see no pins.
+pub(super) fn unsigned_rotation(owner: &str, reason: &str, earliest: Timestamp) -> Refusal {
+    let Refusal { cause, hint, .. } = unsigned(owner, reason);
+    Refusal {
+        remains: "Nothing was changed: the served key and the TLSA records are as they were. Senders take no notice of \
+                  the records while the zone is like this."
+            .into(),
+        ..rotate(format!("TLSA at `{}`: {cause}", bare(owner)), &format!("{hint}; {}", again(earliest)))
     }
 }
 
@@ -126,10 +157,23 @@ const MEND_ZONE: &str =
 
 pub(super) fn unbelieved(owner: &str, view: &OwnerView) -> Refusal {
     Refusal {
+        remote: false,
         action: format!("tell whether TLSA at `{}` is right", bare(owner)),
         cause: format!("no validator believes what is answered there: {}", view.doubtful.join("; ")),
         remains: UNBELIEVED.into(),
         hint: format!("{MEND_ZONE}, and run again"),
+    }
+}
+
+/// Who asks for nothing but the usual is told that DNS failed, not that a rule was broken.
+pub fn unheard(owner: &str, view: &OwnerView) -> Refusal {
+    Refusal {
+        remote: true,
+        action: format!("read TLSA at `{}`", bare(owner)),
+        cause: view.silent.join("; "),
+        remains: "No TLSA record was changed. The clocks of the pins there stand still until every name server answers."
+            .into(),
+        hint: "have the name servers of the zone answer, and run again".into(),
     }
 }
 
@@ -142,6 +186,7 @@ pub(super) fn not_served(
     let owners: Vec<_> = missing.iter().map(|(o, _)| format!("`{}`", bare(o))).collect();
     let who = if wrong.is_empty() { "no endpoint answered".to_owned() } else { wrong.join("; ") };
     Refusal {
+        remote: false,
         action: format!("publish TLSA at {}", owners.join(", ")),
         cause: format!("not every endpoint presents the active key {active}: {who}"),
         remains: if stands {
@@ -165,6 +210,7 @@ pub(super) fn reload_unripe(key: SpkiDigest, stands: bool, presented: &[String])
         presented => presented.join("; "),
     };
     Refusal {
+        remote: false,
         action: format!("put the certificate for the key {key} where the servers read it"),
         cause: format!("{why}, and {who}"),
         remains: "Mail is safe: the servers' files and what they present are as they were.".into(),
@@ -177,6 +223,7 @@ pub(super) fn reload_unripe(key: SpkiDigest, stands: bool, presented: &[String])
 pub(super) fn sibling_not_served(certificate: &str, missing: &[(String, Vec<SpkiDigest>)]) -> Refusal {
     let owners: Vec<_> = missing.iter().map(|(o, _)| format!("`{}`", bare(o))).collect();
     Refusal {
+        remote: false,
         action: format!("publish TLSA at {}", owners.join(", ")),
         cause: format!(
             "no endpoint presents a key of the certificate {certificate} yet, whose pins will stand there, too: all \
@@ -191,6 +238,7 @@ pub(super) fn sibling_not_served(certificate: &str, missing: &[(String, Vec<Spki
 
 pub(super) fn nothing_to_abort() -> Refusal {
     Refusal {
+        remote: false,
         action: "abort the rotation".into(),
         cause: "none is under way".into(),
         remains: "Nothing was changed.".into(),
@@ -200,6 +248,7 @@ pub(super) fn nothing_to_abort() -> Refusal {
 
 pub(super) fn too_late_to_abort(rotation: &Rotation) -> Refusal {
     Refusal {
+        remote: false,
         action: "abort the rotation".into(),
         cause: format!(
             "every server presents the new key {} already, and the pin of {} is being removed",
@@ -229,12 +278,12 @@ pub(super) fn backup_used_up(key: SpkiDigest) -> Refusal {
     rotate(format!("the backup key {key} was active before and is retired"), "give a new key as `backup`")
 }
 
-pub(super) fn backup_by_digest(key: SpkiDigest) -> Refusal {
+pub(super) fn backup_by_digest(key: SpkiDigest, earliest: Timestamp) -> Refusal {
     rotate(
         format!(
             "of the backup key {key} only the digest or public key is known: no certificate can be asked for"
         ),
-        "give its CSR or private key as `backup` in zones.yaml",
+        &format!("give its CSR or private key as `backup` in zones.yaml; then {}", from(earliest)),
     )
 }
 
@@ -259,10 +308,7 @@ pub(super) fn endpoints_unchecked() -> Refusal {
 
 /// The clock of a pin starts again.
 fn again(earliest: Timestamp) -> String {
-    format!(
-        "the pin's clock starts when every name server is seen to have it: it may succeed from {} on",
-        minute(earliest)
-    )
+    format!("the pin's clock starts when every name server is seen to have it: {}", from(earliest))
 }
 
 pub(super) fn not_sure(owner: &str, view: &OwnerView, earliest: Timestamp) -> Refusal {
@@ -284,41 +330,11 @@ pub(super) fn not_everywhere(owner: &str, key: SpkiDigest, earliest: Timestamp) 
     rotate(format!("not every name server has the pin of {key} at `{}`", bare(owner)), &again(earliest))
 }
 
-pub(super) fn signatures_end(owner: &str, end: Timestamp) -> Refusal {
+pub(super) fn signatures_end(owner: &str, end: Timestamp, earliest: Timestamp) -> Refusal {
     rotate(
         format!("a signature over TLSA at `{}` ends at {}, too soon to rely on", bare(owner), minute(end)),
-        "have the zone signed again",
+        &format!("have the zone signed again; then {}", from(earliest)),
     )
-}
-
-/// What caches may hold from before.
-pub(super) struct Caches {
-    /// The longest TTL seen, in seconds.
-    pub(super) ttl: u32,
-    /// The TTL that is assumed of what nobody saw.
-    pub(super) floor: SignedDuration,
-    /// Until when that counts.
-    pub(super) unknown_until: Option<Timestamp>,
-}
-
-impl Caches {
-    fn words(&self) -> String {
-        let seen = format!("longest TTL seen: {} s", self.ttl);
-        match self.unknown_until {
-            Some(until) => format!(
-                "{seen}; what stood there before the first look is not known, and counts with {} s until {}",
-                self.floor.as_secs(),
-                minute(until)
-            ),
-            None => seen,
-        }
-    }
-
-    /// The longest time, in seconds, that a cache may go on with what it has.
-    fn longest(&self, now: Timestamp) -> i64 {
-        let unknown = self.unknown_until.map_or(0, |until| until.duration_since(now).as_secs());
-        unknown.max(self.ttl.into())
-    }
 }
 
 pub(super) fn unripe(key: SpkiDigest, ripe: Timestamp, caches: &Caches) -> Refusal {
@@ -328,7 +344,7 @@ pub(super) fn unripe(key: SpkiDigest, ripe: Timestamp, caches: &Caches) -> Refus
             minute(ripe),
             caches.words()
         ),
-        "run again then, or let `--wait` wait",
+        &format!("run again then, or let `--wait` wait: {}", from(ripe)),
     )
 }
 
@@ -339,7 +355,7 @@ pub(super) fn clock_stands(key: SpkiDigest, earliest: Timestamp) -> Refusal {
     )
 }
 
-pub(super) fn third_key(strangers: &[String]) -> Refusal {
+pub(super) fn third_key(strangers: &[String], earliest: Timestamp) -> Refusal {
     Refusal {
         remains: "Nothing was changed. That server's key is not one whose TLSA records danesmith keeps: where no record of \
                   somebody else matches it, senders that validate DANE defer mail to it now."
@@ -349,9 +365,20 @@ pub(super) fn third_key(strangers: &[String]) -> Refusal {
                 "a server presents a key that is neither the active nor the backup key: {}",
                 strangers.join("; ")
             ),
-            "install the certificate of the active key there",
+            &format!("install the certificate of the active key there; then {}", from(earliest)),
         )
     }
+}
+
+/// Another certificate's key is shown where ours should be, too (RFC 7671 §8.1: senders choose the algorithm).
+pub(super) fn only_beside(bare: &[String], earliest: Timestamp) -> Refusal {
+    rotate(
+        format!("a server presents no key of this certificate now: {}", bare.join("; ")),
+        &format!(
+            "have it present this certificate, too, or take it out of its `endpoints`; then {}",
+            from(earliest)
+        ),
+    )
 }
 
 pub(super) fn others_would_match_nothing(unmatched: &[String]) -> Refusal {
@@ -362,22 +389,4 @@ pub(super) fn others_would_match_nothing(unmatched: &[String]) -> Refusal {
         ),
         "publish their counterparts for the backup key, wait two TTLs, and rotate then; or remove them",
     )
-}
-
-/// The active key leaked and the backup's pin is not ripe: both ways cost something, so the administrator chooses.
-pub(super) fn no_safe_choice(unripe: Refusal, ripe: Timestamp, caches: &Caches, now: Timestamp) -> Refusal {
-    Refusal {
-        action: "switch to the backup key at once".into(),
-        cause: format!(
-            "{}. There is no safe choice: (1) keep the leaked key until {}: whoever holds it can pose as your server so \
-             long; (2) switch now: senders whose caches lack the new pin defer mail, each for at most {} s",
-            unripe.cause,
-            minute(ripe),
-            caches.longest(now)
-        ),
-        remains: unripe.remains,
-        hint: "(1) danesmith rotate CERT --wait; (2) danesmith rotate CERT --emergency --switch-now. Removing the TLSA \
-               records is no way out: caches hold them as long"
-            .into(),
-    }
 }

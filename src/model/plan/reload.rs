@@ -37,14 +37,17 @@ pub(super) fn reload(
     let stands = here.iter().all(|(_, view)| view.everywhere.contains(&key));
     let owners: Vec<String> = here.iter().map(|(owner, _)| (*owner).clone()).collect();
     let ripe = ripeness::ripe_everywhere(durable, &owners, key, &wanted.policy);
-    if stands && ripe.is_some_and(|ripe| ripe <= now) {
+    // Where nobody answered, nobody knows what stands there.
+    let unheard =
+        wanted.owners.iter().find_map(|owner| Some((owner, views.get(owner).filter(|v| v.unheard)?)));
+    if unheard.is_none() && stands && ripe.is_some_and(|ripe| ripe <= now) {
         return at_once;
     }
     let presented = if wanted.proof == Proof::Word {
         // Nobody is asked; but keys that this state does not know are the work of a newer one.
         let ours = pinned(wanted, durable);
         let known = |k: &SpkiDigest| ours.contains(k) || wanted.is_sibling(k);
-        if here.iter().all(|(_, view)| view.somewhere.iter().all(known)) {
+        if unheard.is_none() && here.iter().all(|(_, view)| view.somewhere.iter().all(known)) {
             return at_once;
         }
         Vec::new()
@@ -57,6 +60,9 @@ pub(super) fn reload(
         }
         others
     };
+    if let Some((owner, view)) = unheard {
+        return Reload::Held(Step::Hold(soon(now, now), refusals::unheard(owner, view)));
+    }
     let until = ripe.filter(|ripe| stands && *ripe > now).unwrap_or_else(|| soon(now, now));
     Reload::Held(Step::Hold(until, refusals::reload_unripe(key, stands, &presented)))
 }

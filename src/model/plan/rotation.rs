@@ -2,9 +2,10 @@
 //! presents the old one).
 
 use super::certificate::patience;
+use super::emergency::{Caches, earliest, restarted};
 use super::pins::{Standing, standing};
-use super::refusals::{self, Blocked, Caches};
-use super::{Guard, Observed, Proof, Step, Wanted, Wish};
+use super::refusals::{self, Blocked};
+use super::{Guard, Observed, Proof, Step, Wanted, Wish, emergency};
 use crate::model::desired::Rotate;
 use crate::model::document::{Document, Installed};
 use crate::model::evidence::{NobodyPresents, Presence, Ripe};
@@ -17,6 +18,9 @@ use std::collections::BTreeMap;
 
 /// Signatures must outlive the waiting by this much: the next look may be an hour away (RFC 7671 §11).
 const CHECK_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
+/// Without it senders that ask there defer mail for as long as it is missing: no TTL bounds that.
+const SHOW_THE_PIN: &str =
+    "have at least one name server answer, and every one that answers show the new pin";
 
 pub(super) fn rotation(
     wanted: &Wanted,
@@ -45,26 +49,16 @@ fn idle(wanted: &Wanted, durable: &Document, observed: &Observed, now: Timestamp
         None if due(wanted, durable).is_some_and(|due| due <= now) => false,
         None => return None,
     };
-    match may_begin(wanted, durable, observed, forced, now) {
-        Ok(step) => Some(step),
-        Err(Blocked { until: Some(until), refusal }) if wanted.wish.is_some() => {
-            Some(Step::Hold(until, emergency(wanted, durable, refusal, now)))
-        }
-        Err(Blocked { until: Some(until), refusal }) => {
-            Some(Step::Wait(until, format!("the scheduled rotation waits: {}", refusal.cause)))
-        }
-        Err(Blocked { until: None, refusal }) => Some(Step::Refuse(refusal)),
-    }
-}
-
-fn emergency(wanted: &Wanted, durable: &Document, refusal: super::Refusal, now: Timestamp) -> super::Refusal {
-    let ripe = wanted.backup.and_then(|b| ripe_everywhere(durable, &wanted.owners, b, &wanted.policy));
-    match (wanted.wish, ripe) {
-        (Some(Wish::Emergency { .. }), Some(ripe)) if ripe > now => {
-            refusals::no_safe_choice(refusal, ripe, &caches(wanted, durable, now), now)
-        }
-        _ => refusal,
-    }
+    let blocked = match may_begin(wanted, durable, observed, forced, now) {
+        Ok(step) => return Some(step),
+        Err(blocked) => blocked,
+    };
+    let refusal = emergency::told(wanted, durable, &blocked, now);
+    Some(match blocked.until {
+        Some(until) if wanted.wish.is_some() => Step::Hold(until, refusal),
+        Some(until) => Step::Wait(until, format!("the scheduled rotation waits: {}", refusal.cause)),
+        None => Step::Refuse(refusal),
+    })
 }
 
 /// Everything that must hold before another key is served; looks at what has not been looked at yet.
@@ -78,12 +72,15 @@ fn may_begin(
     if wanted.owners.is_empty() {
         return Err(refusals::nothing_pinned().into());
     }
-    let Some(backup) = wanted.backup else { return Err(refusals::no_backup().into()) };
+    let Some(backup) = wanted.backup else {
+        return Err(Blocked::from(refusals::no_backup()).but_first("name a new backup key"));
+    };
     if durable.retired.contains(&backup) {
-        return Err(refusals::backup_used_up(backup).into());
+        return Err(Blocked::from(refusals::backup_used_up(backup)).but_first("name a new backup key"));
     }
     if !wanted.backup_usable {
-        return Err(refusals::backup_by_digest(backup).into());
+        let refusal = refusals::backup_by_digest(backup, earliest(wanted, durable, backup, now));
+        return Err(Blocked::from(refusal).but_first("bring the backup key's CSR or private key"));
     }
     if wanted.deploys_without_key {
         return Err(refusals::key_elsewhere(backup).into());
@@ -96,14 +93,20 @@ fn may_begin(
     let presence = Presence::new(wanted, durable, view, now);
     let strangers = presence.others_than(&[wanted.active, backup]);
     if !strangers.is_empty() {
-        return Err(Blocked::until(soon(now, now), refusals::third_key(&strangers)));
+        let refusal = refusals::third_key(&strangers, earliest(wanted, durable, backup, now));
+        return Err(Blocked::until(soon(now, now), refusal).but_first("mend that server"));
+    }
+    let bare = presence.bare();
+    if !bare.is_empty() {
+        let refusal = refusals::only_beside(&bare, earliest(wanted, durable, backup, now));
+        return Err(Blocked::until(soon(now, now), refusal).but_first("mend that server"));
     }
     if !staged(wanted, durable.spare.as_ref(), backup, now) {
         return Ok(patience(durable, now).unwrap_or(Step::Stage(backup)));
     }
     match &observed.unmatched {
         None => Ok(Step::JudgeOthers),
-        Some(unmatched) if unmatched.is_empty() => Ok(Step::Begin(evidence)),
+        Some(unmatched) if unmatched.is_empty() || !wanted.holds(Guard::Others) => Ok(Step::Begin(evidence)),
         Some(unmatched) => Err(refusals::others_would_match_nothing(unmatched).into()),
     }
 }
@@ -125,23 +128,27 @@ fn ripe(
 ) -> Result<Ripe, Blocked> {
     let unseen = BTreeMap::new();
     let views = observed.pins.as_ref().unwrap_or(&unseen);
+    let again = restarted(wanted, durable, now);
+    let not_yet = |refusal| Blocked::until(soon(now, now), refusal);
     for owner in &wanted.owners {
         let view = views.get(owner).cloned().unwrap_or_default();
-        if !view.silent.is_empty() || !view.doubtful.is_empty() {
-            return Err(Blocked::until(
-                soon(now, now),
-                refusals::not_sure(owner, &view, restarted(wanted, durable, now)),
-            ));
+        if let Some(reason) = view.unsigned.as_ref().filter(|_| !wanted.unsigned_ok.contains(owner)) {
+            let refusal = refusals::unsigned_rotation(owner, reason, again);
+            return Err(not_yet(refusal).but_first("mend the zone"));
         }
-        if !view.everywhere.contains(&key) {
-            return Err(Blocked::until(
-                soon(now, now),
-                refusals::not_everywhere(owner, key, restarted(wanted, durable, now)),
-            ));
+        let stands = view.everywhere.contains(&key);
+        // Who forces the switch minds no server that is silent, if others are seen to have the pin.
+        if (!view.silent.is_empty() || !view.doubtful.is_empty()) && !(forced && stands) {
+            let blocked = not_yet(refusals::not_sure(owner, &view, again));
+            return Err(if stands { blocked } else { blocked.but_first(SHOW_THE_PIN) });
+        }
+        if !stands {
+            return Err(not_yet(refusals::not_everywhere(owner, key, again)).but_first(SHOW_THE_PIN));
         }
         let needed = SignedDuration::from_secs(i64::from(view.ttl.unwrap_or(0))) + CHECK_INTERVAL;
         if let Some(end) = view.signed_until.filter(|end| end.duration_since(now) <= needed) {
-            return Err(Blocked::until(soon(now, now), refusals::signatures_end(owner, end)));
+            let refusal = refusals::signatures_end(owner, end, earliest(wanted, durable, key, now));
+            return Err(not_yet(refusal).but_first("have the zone signed again"));
         }
     }
     if forced || !wanted.holds(Guard::Wait) {
@@ -149,10 +156,11 @@ fn ripe(
     }
     match ripe_everywhere(durable, &wanted.owners, key, &wanted.policy) {
         Some(ripe) if ripe <= now => Ok(Ripe::believed(key)),
-        Some(ripe) => Err(Blocked::until(ripe, refusals::unripe(key, ripe, &caches(wanted, durable, now)))),
-        None => {
-            Err(Blocked::until(soon(now, now), refusals::clock_stands(key, restarted(wanted, durable, now))))
+        Some(ripe) => {
+            let caches = Caches::of(wanted, durable, now);
+            Err(Blocked::until(ripe, refusals::unripe(key, ripe, &caches)))
         }
+        None => Err(not_yet(refusals::clock_stands(key, again))),
     }
 }
 
@@ -177,6 +185,7 @@ fn deploying(
     let presence = Presence::new(wanted, durable, view, now);
     let mut late = presence.others_than(&[rotation.to]);
     late.extend(presence.failed());
+    late.extend(presence.bare());
     if !wanted.holds(Guard::AllInstances) {
         late.clear();
     }
@@ -280,6 +289,7 @@ fn aborting(
     let presence = Presence::new(wanted, durable, view, now);
     let mut late = presence.others_than(&[rotation.from]);
     late.extend(presence.failed());
+    late.extend(presence.bare());
     if late.is_empty() && presence.shows(rotation.from) {
         return Step::Settle;
     }
@@ -311,6 +321,7 @@ fn retiring(
                 None => {
                     let mut late = presence.others_than(&[rotation.to]);
                     late.extend(presence.failed());
+                    late.extend(presence.bare());
                     Step::Wait(
                         soon(rotation.since, now),
                         format!(
@@ -380,24 +391,6 @@ pub(super) fn soon(since: Timestamp, now: Timestamp) -> Timestamp {
     let pause = now.duration_since(since) / 8;
     let pause = pause.clamp(SignedDuration::from_secs(2), SignedDuration::from_secs(60));
     now.checked_add(pause).unwrap_or(now)
-}
-
-/// When a pin is ripe whose clock starts at once: the earliest time at which a rotation may succeed.
-fn restarted(wanted: &Wanted, durable: &Document, now: Timestamp) -> Timestamp {
-    now.checked_add(ripeness::waiting(&wanted.policy, longest_ttl(durable))).unwrap_or(now)
-}
-
-/// The largest TTL that a cache may still hold the RRsets with, seconds.
-fn longest_ttl(durable: &Document) -> u32 {
-    durable.history.iter().flat_map(|h| h.ttls.iter().map(|t| t.ttl)).max().unwrap_or(0)
-}
-
-fn caches(wanted: &Wanted, durable: &Document, now: Timestamp) -> Caches {
-    Caches {
-        ttl: longest_ttl(durable),
-        floor: wanted.policy.floor,
-        unknown_until: ripeness::unknown_until(durable, &wanted.owners, &wanted.policy, now),
-    }
 }
 
 /// When the pins of this key are ripe everywhere, for reports.

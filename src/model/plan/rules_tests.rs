@@ -256,7 +256,8 @@ fn rule_6_the_old_pin_goes_only_when_every_probe_showed_another_key() {
     assert!(!nobody(&shown(&[B, A])));
     assert!(!nobody(&shown(&[])));
     let (host, at) = ("mx2.example.org".to_owned(), "smtp://mx2.example.org:25".to_owned());
-    let failed = vec![FailedProbe { host, at, reason: "no answer".into(), nowhere: true }];
+    let (endpoint, reason) = (at.clone(), "no answer".into());
+    let failed = vec![FailedProbe { endpoint, host, at, reason, nowhere: true }];
     assert!(!nobody(&EndpointView { failed, ..shown(&[B]) }));
 }
 
@@ -343,6 +344,7 @@ fn rule_18_records_of_others_are_waited_for_like_our_own() {
     assert!(!ripe(&durable), "caches still hold it");
 }
 
+/// RFC 7671 §8: whoever put them there vouches for them.
 #[test]
 fn rule_18_pins_of_others_are_left_alone() {
     let observed = seeing(view(&[A, B, C]), &[A]);
@@ -358,18 +360,21 @@ fn rule_18_records_of_others_that_would_match_nothing_refuse_the_switch() {
     assert!(refused(step(&wanted(), &steady(WAIT), &observed)).contains("2 1 1 abcd"));
 }
 
+/// RFC 7671 §8.1.
 #[test]
 fn rule_20_no_certificate_is_asked_for_with_a_backup_known_by_its_digest() {
     let digest = Wanted { backup_usable: false, ..wanted() };
     assert!(refused(calm(&digest, &steady(WAIT))).contains("only the digest or public key is known"));
 }
 
+/// RFC 7671 §8.1: the key that is served, and its certificate, change together.
 #[test]
 fn rule_20_a_chain_is_not_deployed_beside_another_private_key_than_its_own() {
     let elsewhere = Wanted { deploys_without_key: true, ..wanted() };
     assert!(refused(calm(&elsewhere, &steady(WAIT))).contains("stops TLS"));
 }
 
+/// RFC 7671 §8.1: a key that is served before its pin is ripe stops mail.
 #[test]
 fn rule_20_a_renewal_never_takes_the_backup_key() {
     let idle = Wanted { wish: None, ..wanted() };
@@ -378,6 +383,7 @@ fn rule_20_a_renewal_never_takes_the_backup_key() {
     assert_eq!(step, Step::Issue(Reason::Due, A));
 }
 
+/// RFC 7671 §8.1: the next key is one that nobody has had.
 #[test]
 fn rule_20_a_retired_key_is_no_backup() {
     let durable = Document { retired: [B].into(), ..steady(WAIT) };

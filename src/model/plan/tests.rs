@@ -278,6 +278,16 @@ fn one_endpoint_with_another_key_stops_the_first_publication() {
     );
 }
 
+/// RFC 4592 §2.2.1: records of a name's own hide those of `*._tcp`, so what was hidden must not be needed any more.
+#[test]
+fn rule_13_a_name_that_a_wildcard_answers_for_gets_records_only_when_all_present_our_key() {
+    let by_wildcard = || seeing(&[C]);
+    let elsewhere = with_endpoints(by_wildcard(), 1, &["smtp://mx2:25"]);
+    assert!(refused(step(&wanted(), &installed(), &elsewhere)).cause.contains("smtp://mx2:25 presents"));
+    let everywhere = with_endpoints(by_wildcard(), 2, &[]);
+    assert_eq!(step(&wanted(), &installed(), &everywhere), Step::Publish(vec![(OWNER.into(), vec![A, B])]));
+}
+
 #[test]
 fn endpoints_that_nobody_reached_prove_nothing() {
     refused(step(&wanted(), &installed(), &with_endpoints(seeing(&[]), 0, &[])));

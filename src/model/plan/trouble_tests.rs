@@ -25,7 +25,8 @@ fn step(wish: Option<Wish>, durable: &Document, observed: &Observed) -> Step {
 }
 
 fn down(at: &str, nowhere: bool) -> FailedProbe {
-    FailedProbe { host: at.into(), at: format!("smtp://{at}:25"), reason: "no answer".into(), nowhere }
+    let endpoint = format!("smtp://{at}:25");
+    FailedProbe { at: endpoint.clone(), endpoint, host: at.into(), reason: "no answer".into(), nowhere }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use super::*;
 use crate::model::document::{Document, PinRecord};
 use crate::model::plan::Reason;
-use crate::model::rotation::Phase;
+use crate::model::rotation::{Phase, Replay};
 use crate::model::timeline::{Judgement, Lane, MomentKind, Role, Span};
 use crate::report::metrics;
 
@@ -140,6 +140,22 @@ fn a_rotation_is_told_with_its_clocks_and_who_blocks_it() {
     );
     assert_eq!(text, expected);
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+/// RFC 7671 §13.
+#[test]
+fn a_withdrawn_pin_is_told_as_long_as_somebody_can_replay_it() {
+    let mut facts = facts();
+    let (spki, until) = (SpkiDigest([7; 32]), at("2026-12-01T00:00"));
+    facts.document.replayable.push(Replay { spki, until });
+    let told = status(&[facts], at("2026-11-30T23:59"));
+    let words = "  withdrawn pin 07070707, can be replayed until its last signature ends,\n            2026-12-01 00:00 UTC\n";
+    assert!(told.text.contains(words), "{}", told.text);
+    let json = &told.json["certificates"][0]["withdrawn"][0];
+    assert_eq!((&json["spki"], &json["until"]), (&json!("07".repeat(32)), &json!("2026-12-01T00:00:00Z")));
+    let mut later = self::facts();
+    later.document.replayable.push(Replay { spki, until });
+    assert!(!status(&[later], until).text.contains("withdrawn"));
 }
 
 #[test]
