@@ -32,7 +32,7 @@ use crate::store::Store;
 use hickory_proto::rr::Name;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What to rehearse.
