@@ -303,7 +303,7 @@ fn a_ca_that_takes_the_request_and_says_nothing_is_left_after_a_while() {
         // reading may be repeated, placing an order may not: nobody knows what became of it
         let read = client.order(&scene.url("/order/1")).await.unwrap_err();
         assert!(read.kind == Kind::Remote && read.cause.contains("no answer in time"), "{read}");
-        let placed = client.new_order(&names()).await.unwrap_err();
+        let placed = client.new_order(for_names(&names())).await.unwrap_err();
         assert!(placed.cause.contains("no answer in time"), "{placed}");
         assert!(whole(&placed).contains("unknown"), "{}", whole(&placed));
         assert_eq!(scene.ca.count("POST /order/1"), 4);

@@ -179,15 +179,22 @@ fn every_rule_of_dane_names_tests_that_exist() {
 
 /// What stands above a function, up to the item before it.
 fn above<'a>(all: &'a str, function: &str) -> &'a str {
-    let at = all.find(&format!("fn {function}(")).unwrap_or_default();
-    let before = &all[..at];
-    &before[before.rfind("\n\n").or(before.rfind("{\n")).unwrap_or_default()..]
+    aboves(all, function).next().unwrap_or_default()
+}
+
+/// The same for every function of this name: a suite may have one that tests call by theirs.
+fn aboves<'a>(all: &'a str, function: &str) -> impl Iterator<Item = &'a str> {
+    all.match_indices(&format!("fn {function}(")).map(|(at, _)| at).collect::<Vec<_>>().into_iter().map(
+        move |at| {
+            let before = &all[..at];
+            &before[before.rfind("\n\n").or(before.rfind("{\n")).unwrap_or_default()..]
+        },
+    )
 }
 
 /// Whether a function of this name is one that the test runner calls.
 fn is_test(all: &str, function: &str) -> bool {
-    let above = above(all, function);
-    above.contains("#[test]") || above.contains("#[tokio::test")
+    aboves(all, function).any(|above| above.contains("#[test]") || above.contains("#[tokio::test"))
 }
 
 /// Fails when product code (not tests) holds one of `words`, except in files for which `may`.
