@@ -1,6 +1,6 @@
 //! What an administrator does by hand, between runs. Outside the guarantee, and so not here: deleting the pin of a key that
-//! is served; changes after the last look of a run; a pin that is deleted and put back between two looks, unless the test
-//! says so ([`Ability::RestoreUnseen`]).
+//! is served; changes after the last look of a run; what is added and removed, or deleted and put back, between two looks,
+//! unless the test says so ([`Ability::RestoreUnseen`]).
 
 use super::World;
 use super::state::*;
@@ -8,7 +8,7 @@ use super::state::*;
 /// What he may do at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ability {
-    /// Add a record that is not ours and matches what is served, and remove it some day.
+    /// Add a record that is not ours and matches what is served, and remove it once a round of questions has noticed it.
     AddForeign,
     /// Delete pins of keys that nobody presents, and put them back once a round of questions has noticed.
     Delete,
@@ -47,7 +47,7 @@ impl World {
             let settled = s.disk.rotation.is_none() && s.serves.iter().flatten().all(|n| s.live == Some(*n));
             match s.hand.foreign {
                 Foreign::Never if pinned != 0 && settled => edits.push(Edit::AddForeign),
-                Foreign::There => edits.push(Edit::RemoveForeign),
+                Foreign::Noticed => edits.push(Edit::RemoveForeign),
                 _ => {}
             }
         }

@@ -179,7 +179,7 @@ impl Model for World {
         vec![
             Property::always("mail never breaks", |_, s: &State| s.forced > 0 || mail_works(s)),
             Property::always("records of others survive", |_, s: &State| {
-                s.hand.foreign != Foreign::There || s.primary.foreign.is_some()
+                !matches!(s.hand.foreign, Foreign::There | Foreign::Noticed) || s.primary.foreign.is_some()
             }),
             Property::always("every pin is a known key", |_, s: &State| {
                 let known = s.disk.pins.iter().fold(s.hand.restored, |all, p| all | bit(number(p.spki)));

@@ -60,6 +60,9 @@ impl World {
         if let (Some((n, seen)), Some(view)) = (&mut state.hand.deleted, views.get(OWNER)) {
             *seen |= !view.everywhere.contains(&key(*n));
         }
+        if state.hand.foreign == Foreign::There && views.values().any(|view| !view.others.is_empty()) {
+            state.hand.foreign = Foreign::Noticed;
+        }
         let mut document = (*state.disk).clone();
         ledger::learn(&mut document, &mut views, wanted, now());
         tidy(&mut document);

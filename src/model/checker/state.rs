@@ -65,6 +65,8 @@ pub(super) enum Foreign {
     Never,
     /// It must be there.
     There,
+    /// It must be there, and a round of questions has noticed it.
+    Noticed,
     /// Its owner has removed it.
     Removed,
 }

@@ -130,8 +130,8 @@ fn a_forced_switch_defers_mail_for_one_ttl_at_most() {
 fn mail_never_breaks_while_an_administrator_changes_the_backup_key() {
     let administrator = &[Ability::ChangeBackup];
     holds(
-        "1 instance, 1 rotation, no abort; another backup key is named, then the former again, its pin put back",
-        World { administrator, aborts: 0, ..ATTENDED },
+        "1 instance, 1 rotation, 1 kill, no abort; another backup key is named, then the former again, its pin put back",
+        World { administrator, crashes: 1, aborts: 0, ..ATTENDED },
     );
 }
 
