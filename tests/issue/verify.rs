@@ -3,6 +3,8 @@
 use crate::first::quick;
 use crate::site::{Run, Site};
 use crate::support::{BIND, KNOT, Lab, eventually};
+use serde_json::Value;
+use std::fs;
 use std::time::Duration;
 
 /// "critical no-match" of every target, in the order of the report.
@@ -49,4 +51,38 @@ fn verify_without_hosts_holds_the_world_against_the_books() {
     assert_eq!(notes, ["info replay-horizon"]);
     let horizon = run.json["targets"][0]["findings"].as_array().unwrap().last().unwrap()["time"].clone();
     assert!(horizon.as_str().unwrap().ends_with('Z'), "a time: {horizon}");
+}
+
+#[test]
+fn servers_that_have_differed_for_longer_than_the_refresh_time_are_an_error() {
+    let site = Site::new(Lab::start(quick()));
+    let owner = "_25._tcp.mx1.example.test";
+    site.configure(
+        &["example.test: {provider: home, propagation: 15s, ttl: {txt: 5, tlsa: 600}}"],
+        &[&format!(
+            "mx: {{names: [mx1.example.test], keys: managed, tlsa: [{owner}], endpoints: unchecked}}"
+        )],
+    );
+    site.apply().ends(0);
+    site.lab.freeze_secondary("example.test");
+    site.lab.add_record("example.test", owner, "TLSA", &format!("3 1 1 {}", "ab".repeat(32)));
+    site.apply().ends(0);
+    site.lab.flush_resolver();
+    let disagreement = |run: &Run| findings(run).into_iter().find(|finding| finding.contains("disagree"));
+    assert_eq!(disagreement(&site.run(&["verify"])).as_deref(), Some("warn servers-disagree"));
+    // the zone's SOA says an hour
+    let mut memory: Value = serde_json::from_str(&site.lab.read("state/memory.json")).unwrap();
+    let since = &mut memory["differing"][format!("{owner}.")];
+    assert!(since.is_string(), "apply remembers it: {memory:#}");
+    *since = "2026-01-01T00:00:00Z".into();
+    fs::write(site.lab.dir().join("state/memory.json"), memory.to_string()).unwrap();
+    assert_eq!(disagreement(&site.run(&["verify"])).as_deref(), Some("error servers-disagree"));
+    // an hourly run does not forget it while it lasts, and does when it is over
+    site.apply().ends(0);
+    assert_eq!(disagreement(&site.run(&["verify"])).as_deref(), Some("error servers-disagree"));
+    site.lab.thaw_secondary("example.test");
+    site.apply().ends(0);
+    site.lab.flush_resolver();
+    assert_eq!(disagreement(&site.run(&["verify"])), None);
+    assert!(!site.lab.read("state/memory.json").contains("differing"));
 }

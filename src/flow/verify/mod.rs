@@ -8,7 +8,7 @@ mod rrset;
 pub use books::certificate;
 
 use crate::clock::Clock;
-use crate::dns::Reads;
+use crate::dns::{Reads, Security};
 use crate::error::{Error, Kind, Result};
 use crate::model::dane::{Found, Mail, Survey, Verified, judge};
 use crate::model::desired::Protocol;
@@ -81,6 +81,9 @@ async fn domain_survey(eyes: &Eyes, zones: &Zones, domain: &str) -> Result<Surve
 /// RFC 8460 §3.
 async fn asks_for_reports(eyes: &Eyes, at: &Name) -> Option<bool> {
     let found = eyes.reads.lookup(at, RecordType::TXT).await.ok()?;
+    if matches!(found.security, Security::Bogus(_)) {
+        return None;
+    }
     let asks = |data: &RData| match data {
         RData::TXT(txt) => txt.txt_data.first().is_some_and(|first| first.starts_with(b"v=TLSRPTv1")),
         _ => false,

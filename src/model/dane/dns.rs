@@ -30,7 +30,16 @@ pub(super) fn look_up<T: Ord + Clone>(found: &Found<T>, now: Timestamp, findings
             &title,
             format!("no answer: {why}; senders defer (RFC 7672 §2.1.2)"),
         )),
-        Ok(Trust::Bogus(why)) => findings.push(Finding::critical("lookup-bogus", &title, bogus(why))),
+        Ok(Trust::Bogus(why)) => {
+            let is_bogus = |at: &AtServer<T>| matches!(at.answer, Ok((_, Trust::Bogus(_))));
+            // Resolvers that drop signatures make every signed name look so.
+            let but = match found.servers.iter().any(is_bogus) {
+                true => "",
+                false => ". No server of the zone was seen to answer so: ask another resolver (--resolver ADDRESS), this \
+                          one may drop signatures",
+            };
+            findings.push(Finding::critical("lookup-bogus", &title, bogus(why) + but));
+        }
         Ok(_) => {}
     }
     for at in &found.servers {

@@ -213,6 +213,17 @@ fn bogus_or_failing_look_ups_stop_mail() {
 }
 
 #[test]
+fn a_resolver_that_alone_says_bogus_is_suspected_itself() {
+    let chain = self_signed();
+    let mut survey = survey(host(&chain, &[pin(&chain), spare(1)]));
+    survey.hosts[0].a.trust = Ok(bogus());
+    let suspected = |survey: &Survey| judge(survey, now())[0].words.contains("ask another resolver");
+    assert!(suspected(&survey));
+    survey.hosts[0].a.servers[0].answer.as_mut().unwrap().1 = bogus();
+    assert!(!suspected(&survey));
+}
+
+#[test]
 fn one_authoritative_server_that_fails_or_lies_is_enough() {
     let answer = |answer, serial| {
         with(|s, _| {
