@@ -1,8 +1,8 @@
 //! Every kind of provider, for those who choose one: what it can do, what that rests on, what it needs.
 
+use crate::Atomicity;
 use crate::catalog::Catalog;
 use crate::http::{Spec, TtlRules};
-use crate::{Atomicity, Semantics};
 use hickory_proto::rr::RecordType;
 
 /// One kind.
@@ -252,11 +252,7 @@ fn described(spec: &Spec) -> Kind {
         name: spec.name.clone(),
         title: spec.title.clone(),
         types: spec.types.clone(),
-        changes: match spec.semantics {
-            Semantics::Record => "record",
-            Semantics::RrSet => "rrset",
-            Semantics::Value => "value",
-        },
+        changes: spec.semantics.word(),
         atomicity: Some(spec.atomicity),
         evidence: spec.evidence.level.word(),
         date: spec.evidence.date.clone(),

@@ -43,6 +43,17 @@ pub enum Semantics {
     Value,
 }
 
+impl Semantics {
+    /// As lists, JSON and plugins spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Semantics::Record => "record",
+            Semantics::RrSet => "rrset",
+            Semantics::Value => "value",
+        }
+    }
+}
+
 /// How much of a change takes effect at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Atomicity {
@@ -54,6 +65,18 @@ pub enum Atomicity {
     CompareAndSwap,
     /// All changes of one call together, refused when any touched RRset changed meanwhile.
     Batch,
+}
+
+impl Atomicity {
+    /// As files and plugins spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Atomicity::None => "none",
+            Atomicity::Value => "value",
+            Atomicity::CompareAndSwap => "cas",
+            Atomicity::Batch => "batch",
+        }
+    }
 }
 
 /// The values that stand at one owner name and type, at the server that takes our changes.

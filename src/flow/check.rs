@@ -38,8 +38,8 @@ pub async fn provider(world: &World, zone: &Name, marker: &str) -> Result<Vec<St
     let places = places(world, &at).await?;
     let writer = world.writer(&at.via)?;
     let targets: Vec<_> = places.iter().map(|(at, rtype)| (at.owner.clone(), *rtype)).collect();
-    holds(writer.provider().await?.as_ref(), &at).await?;
     writer.preflight(&at.zone, &targets).await?;
+    holds(writer.provider().await?.as_ref(), &at).await?;
     let types: Vec<String> = places.iter().map(|(_, rtype)| rtype.to_string()).collect();
     let what = types.join(" and ");
     seen.push(format!("{} takes {what} changes with these credentials", writer.provider().await?.describe()));

@@ -149,6 +149,25 @@ fn a_plugin_gets_a_certificate_and_both_pins() {
 }
 
 #[test]
+fn a_host_that_puts_the_name_into_another_zone_is_told_before_anything_is_written() {
+    let mut site = Site::new(Lab::start(quick()));
+    plugin(&mut site, "nsupdate.py");
+    let path = site.lab.dir().join("nsupdate.py");
+    let text = fs::read_to_string(&path).unwrap();
+    let (right, wrong) =
+        ("{\"name\": apexes[0]}", "{\"name\": name.split('.')[-1] if '_' in name else apexes[0]}");
+    assert!(text.contains(right));
+    executable(&path, &text.replace(right, wrong));
+    site.configure(&[ZONE], &["www: {names: [example.test], keys: managed}"]);
+    site.run(&["provider", "check", "example.test"]).ends(78).says(&[
+        "it puts `_danesmith-check.example.test` into zone `test`",
+        "Nothing was changed.",
+        "is this the host that the zone is delegated to?",
+    ]);
+    assert_eq!(site.lab.counts().updates, 0);
+}
+
+#[test]
 fn a_plugin_that_writes_txt_only_is_refused_for_tlsa_before_an_order() {
     let mut site = Site::new(Lab::start(quick()));
     plugin(&mut site, "nsupdate.py");

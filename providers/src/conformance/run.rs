@@ -3,7 +3,7 @@
 use super::sample::{FIRST, SECOND, THIRD, is, spell, tlsa, txt};
 use super::{Check, Finding, Outcome};
 use crate::exec::value::plain;
-use crate::{Applied, Change, Class, Error, RrSet};
+use crate::{Applied, Change, Class, Error, RrSet, Semantics};
 use data_encoding::BASE32_DNSSEC;
 use hickory_proto::rr::{Name, RData, RecordType};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -92,9 +92,9 @@ impl<'a> Run<'a> {
         let check = "its capabilities make sense";
         let caps = self.check.provider.capabilities();
         let types: Vec<String> = caps.types.iter().map(ToString::to_string).collect();
-        let (types, min, max, atomic) = (types.join(", "), caps.min_ttl, caps.max_ttl, caps.atomicity);
-        let semantics = caps.semantics.map_or("not told".to_owned(), |semantics| format!("{semantics:?}"));
-        let detail = format!("{types}; TTL {min} to {max} s; semantics: {semantics}; atomic: {atomic:?}");
+        let (types, min, max, atomic) = (types.join(", "), caps.min_ttl, caps.max_ttl, caps.atomicity.word());
+        let semantics = caps.semantics.map_or("not told", Semantics::word);
+        let detail = format!("{types}; TTL {min} to {max} s; semantics: {semantics}; atomic: {atomic}");
         if caps.types.contains(&RecordType::TXT) && caps.min_ttl <= caps.max_ttl {
             self.passed(check, detail);
             return Ok(());
