@@ -159,7 +159,7 @@ def answer(request, state):
         if request["protocol"] != 1:
             raise Refusal("unsupported", "this plugin speaks protocol 1")
         state["primary"] = Primary(request["config"])
-        return {"protocol": 1, "types": list(TYPES), "atomic": "batch"}
+        return {"protocol": 1, "types": list(TYPES), "semantics": "value", "atomic": "batch"}
     primary = state["primary"]
     if operation == "zone":
         return primary.zone(word(request["name"]))

@@ -29,7 +29,7 @@ hello() {
     case $server in
     '' | -*) refuse rejected 'config.server is missing' ;;
     # several values travel in one message, but nothing guards against a writer in between: value by value
-    *) ok '{"protocol": 1, "types": ["TXT", "TLSA"], "atomic": "value"}' ;;
+    *) ok '{"protocol": 1, "types": ["TXT", "TLSA"], "semantics": "value", "atomic": "value"}' ;;
     esac
 }
 

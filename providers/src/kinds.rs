@@ -2,7 +2,7 @@
 
 use crate::Atomicity;
 use crate::catalog::Catalog;
-use crate::http::{Semantics, Spec, TtlRules};
+use crate::http::{Spec, TtlRules};
 use hickory_proto::rr::RecordType;
 
 /// One kind.
@@ -99,7 +99,7 @@ const BUILT_IN: [BuiltIn; 6] = [
         evidence: "live",
         against: "BIND, Knot DNS, PowerDNS",
         note: "All changes of a zone in one message, refused by the server if anybody changed the same RRsets meanwhile. \
-               The best choice where the server offers it.",
+               The best choice where the server offers it. PowerDNS drops disabled records of an RRset that an update changes.",
         fields: &[
             ("server", true, false, "the primary: address, address:port, name or name:port"),
             ("tsig", true, false, "the key: name, algorithm, secret"),
@@ -252,11 +252,7 @@ fn described(spec: &Spec) -> Kind {
         name: spec.name.clone(),
         title: spec.title.clone(),
         types: spec.types.clone(),
-        changes: match spec.semantics {
-            Semantics::Record => "record",
-            Semantics::RrSet => "rrset",
-            Semantics::Value => "value",
-        },
+        changes: spec.semantics.word(),
         atomicity: Some(spec.atomicity),
         evidence: spec.evidence.level.word(),
         date: spec.evidence.date.clone(),

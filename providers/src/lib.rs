@@ -9,6 +9,7 @@ mod error;
 pub mod exec;
 pub mod http;
 pub mod kinds;
+mod lock;
 mod owner;
 pub mod rfc2136;
 
@@ -21,12 +22,36 @@ use hickory_proto::rr::{Name, RData, RecordType};
 pub struct Capabilities {
     /// Record types it can write.
     pub types: Vec<RecordType>,
+    /// What a change is made of; none: the tool does not say.
+    pub semantics: Option<Semantics>,
     /// How one change takes effect.
     pub atomicity: Atomicity,
     /// Smallest TTL it accepts, seconds.
     pub min_ttl: u32,
     /// Largest TTL it accepts, seconds.
     pub max_ttl: u32,
+}
+
+/// How an interface sees DNS data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Semantics {
+    /// Each value is a record with an identity of its own.
+    Record,
+    /// Whole RRsets are replaced.
+    RrSet,
+    /// Values are added and removed by what they are.
+    Value,
+}
+
+impl Semantics {
+    /// As lists, JSON and plugins spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Semantics::Record => "record",
+            Semantics::RrSet => "rrset",
+            Semantics::Value => "value",
+        }
+    }
 }
 
 /// How much of a change takes effect at once.
@@ -40,6 +65,18 @@ pub enum Atomicity {
     CompareAndSwap,
     /// All changes of one call together, refused when any touched RRset changed meanwhile.
     Batch,
+}
+
+impl Atomicity {
+    /// As files and plugins spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Atomicity::None => "none",
+            Atomicity::Value => "value",
+            Atomicity::CompareAndSwap => "cas",
+            Atomicity::Batch => "batch",
+        }
+    }
 }
 
 /// The values that stand at one owner name and type, at the server that takes our changes.
@@ -81,6 +118,15 @@ pub trait Provider: Send + Sync {
 
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// The zone that the host itself would put this name into, be it served or not. What is written goes where the
+    /// authoritative servers say; this tells early that the host disagrees.
+    ///
+    /// Errors: [`Class::NotFound`] when it holds no zone for the name, [`Class::Unsupported`] where it cannot tell.
+    async fn zone(&self, name: &Name) -> Result<Name, Error> {
+        let message = format!("{} cannot tell which zone holds {name}", self.describe());
+        Err(Error::new(Class::Unsupported, message))
+    }
 
     /// Tests that these credentials may change these owner names and types in `zone`, leaving nothing behind.
     async fn preflight(&self, zone: &Name, targets: &[(Name, RecordType)]) -> Result<(), Error>;

@@ -10,6 +10,10 @@ mod support;
 
 use site::{Site, Way};
 
+// What only HTTP has (429 with Retry-After in both forms, a body without end, a redirect to another host) is in
+// `http/hostile.rs` and `http/bounds.rs`: DNS has no such answers. Its own lies, unsigned, replayed or cut short, are in
+// `rfc2136/lies.rs`.
+
 /// Every sentence of the suite for one way.
 macro_rules! conforms {
     ($module:ident, $way:expr, $($sentence:ident)*) => {
@@ -48,4 +52,20 @@ everyone! {
     a_wrong_key_is_told_as_such
     an_unknown_zone_is_told_as_such
     a_killed_server_is_transient
+    what_is_no_answer_is_never_believed
+    the_zone_of_a_name_is_found
 }
+
+// Only PowerDNS' databases have disabled records.
+conforms!(
+    disabled_at_powerdns_http,
+    Way::PowerDnsHttp,
+    disabled_records_survive_where_nothing_else_stands
+    disabled_records_survive_beside_others
+);
+conforms!(
+    disabled_at_powerdns_update,
+    Way::PowerDnsUpdate,
+    disabled_records_survive_where_nothing_else_stands
+    disabled_records_beside_others_are_lost_to_powerdns_itself
+);

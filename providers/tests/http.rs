@@ -1,6 +1,8 @@
 //! The engine for described DNS hosts: files that are right and wrong, hosts that are real and hostile.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
 
+#[path = "http/bounds.rs"]
+mod bounds;
 #[path = "http/builtin.rs"]
 mod builtin;
 #[path = "http/features.rs"]
@@ -13,7 +15,11 @@ mod hostile;
 mod logins;
 #[path = "http/powerdns.rs"]
 mod powerdns;
+#[path = "http/rates.rs"]
+mod rates;
 mod support;
+#[path = "http/waits.rs"]
+mod waits;
 
 use danesmith_providers::catalog::Catalog;
 use danesmith_providers::http::{HttpProvider, Options, Setting, Spec};

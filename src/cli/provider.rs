@@ -109,7 +109,7 @@ async fn plugin(global: &Global, program: &Path, args: &CheckArgs, ui: &Ui) -> R
         settings.insert(name, Setting::Secret(secret_place(place)?));
     }
     let eyes = wiring::eyes(desired.as_deref(), &args.resolver, None)?;
-    let provider = wiring::plugin(program, &settings).await?;
+    let provider = wiring::plugin(program, &settings, desired.as_ref().map(|d| d.state.as_path())).await?;
     let authorities = Authorities::at(args.server.clone(), eyes.reads.clone());
     let findings = conformance::check(&conformance::Check {
         provider: &provider,

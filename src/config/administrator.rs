@@ -3,12 +3,12 @@
 //! believe stands in FILE, and is refused in zones.yaml.
 
 use super::foundation::{self, Foundation, Written};
-use super::problem::{Place, Problem, Sink};
+use super::problem::{Place, Sink};
 use super::read::{At, Map, mapping};
 use super::resolve::Rest;
 use super::{folder_of, is_ours, read_root, read_text, spec, tree};
 use danesmith_providers::catalog::check_owner;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 mapping! {
     /// The administrator's file: providers and credentials for a zones.yaml that others write.
@@ -60,27 +60,12 @@ pub(super) fn check(
 }
 
 /// Only the folder of the administrator's own provider files.
-pub(super) fn provider_files(file: &Path) -> Result<Option<PathBuf>, Vec<Problem>> {
-    let mut sink = Sink::new(&file.display().to_string());
-    let foundation = read(file, &mut sink);
-    match (foundation, sink.finish()) {
-        (Some(foundation), problems) if problems.is_empty() => Ok(foundation.provider_files),
-        (_, problems) => Err(problems),
-    }
+pub(super) fn provider_files(file: &Path, sink: &mut Sink) -> Option<Option<At<String>>> {
+    written(file, sink).map(|spec| spec.provider_files)
 }
 
 fn read(file: &Path, sink: &mut Sink) -> Option<Foundation> {
-    let name = file.display().to_string();
-    let whole = Place { line: 0, column: 0, path: String::new() };
-    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    if let Err(why) = check_owner(&absolute) {
-        let hint = "the file and all folders above it must belong to root or to you, and nobody else may write there";
-        sink.say_with(&whole, why, hint);
-        return None;
-    }
-    let text = read_text(file, &name).map_err(|problem| sink.elsewhere([problem])).ok()?;
-    let root = tree::parse(&text, sink)?;
-    let spec = read_root::<Administrator>(&root, sink).filter(|spec| is_ours(&spec.version, sink))?;
+    let spec = written(file, sink).filter(|spec| is_ours(&spec.version, sink))?;
     let written = Written {
         state: spec.state,
         resolvers: spec.resolvers,
@@ -91,6 +76,20 @@ fn read(file: &Path, sink: &mut Sink) -> Option<Foundation> {
         providers: spec.providers,
     };
     Some(foundation::check(written, &folder_of(file), sink))
+}
+
+/// What the file says, if nobody else can change it.
+fn written(file: &Path, sink: &mut Sink) -> Option<Administrator> {
+    let name = file.display().to_string();
+    let whole = Place { line: 0, column: 0, path: String::new() };
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    if let Err(why) = check_owner(&absolute) {
+        let hint = "the file and all folders above it must belong to root or to you, and nobody else may write there";
+        sink.say_with(&whole, why, hint);
+        return None;
+    }
+    let text = read_text(file, &name).map_err(|problem| sink.elsewhere([problem])).ok()?;
+    read_root::<Administrator>(&tree::parse(&text, sink)?, sink)
 }
 
 /// Every line of zones.yaml that is not for its author to write.

@@ -68,12 +68,32 @@ pub fn load_alone(path: &Path, administrator: Option<&Path>) -> Result<Desired, 
     checked(&text, path, administrator, Files::Unread, &|_| Ok(Vec::new()))
 }
 
-/// The folder of provider files that the administrator's file names, without any zones.yaml.
+/// The folder of provider files that zones.yaml names, or the administrator's file (`--providers`). Nothing else of the file
+/// is looked at, and the folder itself is not either.
 ///
 /// # Errors
-/// Every problem of the file.
-pub fn provider_files(administrator: &Path) -> Result<Option<std::path::PathBuf>, Vec<Problem>> {
-    administrator::provider_files(administrator)
+/// What makes the file unreadable.
+pub fn provider_files(
+    file: &Path,
+    is_administrators: bool,
+) -> Result<Option<std::path::PathBuf>, Vec<Problem>> {
+    let mut sink = Sink::new(&file.display().to_string());
+    let read = |sink: &mut Sink| {
+        if is_administrators {
+            administrator::provider_files(file, sink)
+        } else {
+            let text = read_text(file, &file.display().to_string());
+            let text = text.map_err(|problem| sink.elsewhere([problem])).ok()?;
+            read_root::<spec::Zones>(&tree::parse(&text, sink)?, sink).map(|spec| spec.provider_files)
+        }
+    };
+    match read(&mut sink) {
+        Some(at) => Ok(at.map(|at| {
+            let folder = resolve::file_path(&at.value, &folder_of(file));
+            std::path::absolute(&folder).unwrap_or(folder)
+        })),
+        None => Err(sink.finish()),
+    }
 }
 
 /// What `danesmith init` writes, as if it stood in the present folder; the files that it names need not be there.

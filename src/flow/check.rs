@@ -11,7 +11,7 @@ use crate::model::desired::Zone;
 use crate::model::document::OwedTxt;
 use crate::model::key::SpkiDigest;
 use crate::model::pin;
-use danesmith_providers::Change;
+use danesmith_providers::{Change, Class, Provider};
 use hickory_proto::rr::{Name, RData, RecordType};
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ pub async fn provider(world: &World, zone: &Name, marker: &str) -> Result<Vec<St
     let writer = world.writer(&at.via)?;
     let targets: Vec<_> = places.iter().map(|(at, rtype)| (at.owner.clone(), *rtype)).collect();
     writer.preflight(&at.zone, &targets).await?;
+    holds(writer.provider().await?.as_ref(), &at).await?;
     let types: Vec<String> = places.iter().map(|(_, rtype)| rtype.to_string()).collect();
     let what = types.join(" and ");
     seen.push(format!("{} takes {what} changes with these credentials", writer.provider().await?.describe()));
@@ -65,6 +66,30 @@ pub async fn provider(world: &World, zone: &Name, marker: &str) -> Result<Vec<St
     gone(world, &places, &owed.value, configured.propagation).await?;
     seen.push("removed again, and gone from every server; nothing of the check is left".into());
     Ok(seen)
+}
+
+/// Where the host itself would put the name: another account, or a zone of the same name that nobody is delegated to, shows
+/// here and not by a record that never comes.
+async fn holds(provider: &dyn Provider, at: &Located) -> Result<()> {
+    let refuse = |kind, why: String| {
+        let action = format!("check zone `{}` at {}", text(&at.zone), provider.describe());
+        Error::new(kind, action, why).remains("Nothing was changed.")
+    };
+    match provider.zone(&at.owner).await {
+        Ok(zone) if zone == at.zone => Ok(()),
+        Ok(zone) => {
+            let why = format!("it puts `{}` into zone `{}`", text(&at.owner), text(&zone));
+            Err(refuse(Kind::Config, why)
+                .hint("the name servers say otherwise: is this the host that the zone is delegated to?"))
+        }
+        Err(e) if e.class == Class::NotFound => {
+            let mut error = refuse(Kind::Config, e.message);
+            error.hints.extend(e.hint);
+            Err(error)
+        }
+        // Those who cannot tell are tried out; whatever else is wrong shows there, too.
+        Err(_) => Ok(()),
+    }
 }
 
 /// The owner names and types that the provider can write.

@@ -4,7 +4,9 @@ use super::faults::{Fate, Peer};
 use super::universe::{Universe, lock};
 use crate::clock::Clock;
 use async_trait::async_trait;
-use danesmith_providers::{Applied, Atomicity, Capabilities, Change, Class, Error, Provider, RrSet};
+use danesmith_providers::{
+    Applied, Atomicity, Capabilities, Change, Class, Error, Provider, RrSet, Semantics,
+};
 use hickory_proto::rr::{Name, RecordType};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +41,8 @@ impl Provider for Updates {
 
     fn capabilities(&self) -> Capabilities {
         let types = vec![RecordType::TXT, RecordType::TLSA];
-        Capabilities { types, atomicity: Atomicity::Batch, min_ttl: 0, max_ttl: u32::MAX }
+        let (semantics, atomicity) = (Some(Semantics::Value), Atomicity::Batch);
+        Capabilities { types, semantics, atomicity, min_ttl: 0, max_ttl: u32::MAX }
     }
 
     async fn preflight(&self, _: &Name, _: &[(Name, RecordType)]) -> Result<(), Error> {

@@ -13,7 +13,7 @@ const COLUMNS: usize = 80;
 pub fn list(kinds: &[Kind]) -> Output {
     let width = kinds.iter().map(|kind| kind.name.len()).max().unwrap_or(0).max(4);
     let left = |name: &str, types: &str, changes: &str, evidence: &str| {
-        format!("{name:width$}  {types:8}  {changes:7}  {evidence:19}  ")
+        format!("{name:width$}  {types:12}  {changes:7}  {evidence:19}  ")
     };
     let mut text = left("NAME", "TYPES", "CHANGES", "EVIDENCE") + "NEEDS\n";
     for kind in kinds {
@@ -104,7 +104,11 @@ fn word(outcome: Outcome) -> &'static str {
 
 fn types(kind: &Kind) -> String {
     let words: Vec<String> = kind.types.iter().map(ToString::to_string).collect();
-    if words.is_empty() { "(tells)".to_owned() } else { words.join(" ") }
+    match words.is_empty() {
+        true => "(tells)".to_owned(),
+        false if kind.writes_tlsa() => words.join(" "),
+        false => format!("{}, no TLSA", words.join(" ")),
+    }
 }
 
 fn evidence(kind: &Kind) -> String {

@@ -342,9 +342,9 @@ fn the_list_of_providers_fits_a_terminal_and_tells_what_each_needs() {
     assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
     let row =
         |name: &str| ran.stdout.lines().find(|line| line.split(' ').next() == Some(name)).unwrap().to_owned();
-    assert_eq!(row("rfc2136"), "rfc2136        TXT TLSA  batch    live                 server, tsig");
-    assert_eq!(row("linode"), "linode         TXT       record   spec 2024-10-21      token");
-    assert_eq!(row("powerdns"), "powerdns       TXT TLSA  rrset    live 2026-11-23      url, api_key");
+    assert_eq!(row("rfc2136"), "rfc2136        TXT TLSA      batch    live                 server, tsig");
+    assert_eq!(row("linode"), "linode         TXT, no TLSA  record   spec 2024-10-21      token");
+    assert_eq!(row("powerdns"), "powerdns       TXT TLSA      rrset    live 2026-11-23      url, api_key");
     let rows = ran.stdout.lines().take_while(|line| !line.is_empty());
     assert_eq!(
         rows.filter(|line| !line.starts_with(' ')).count(),
@@ -361,6 +361,28 @@ fn the_list_of_providers_fits_a_terminal_and_tells_what_each_needs() {
     assert_eq!(cloudflare["needs"], json!(["api_token"]));
     assert_eq!(cloudflare["evidence"]["level"], "docs");
     assert_eq!(cloudflare["semantics"], "record");
+}
+
+/// By the files of the catalog, not by a list of ours.
+#[test]
+fn every_host_without_tlsa_says_so_in_the_table_and_in_json() {
+    let table = Dir::new().run(&["provider", "list"]).stdout;
+    let (code, document) = Dir::new().json(&["provider", "list"]);
+    assert_eq!(code, 0);
+    let mut without = Vec::new();
+    for kind in document["providers"].as_array().unwrap() {
+        let name = kind["name"].as_str().unwrap();
+        let starts = format!("{name} ");
+        let row = table.lines().find(|line| line.starts_with(&starts)).unwrap();
+        let txt_only = kind["types"] == json!(["TXT"]);
+        assert_eq!(row.contains("TXT, no TLSA"), txt_only, "{row}");
+        let told = if kind["types"] == json!([]) { json!(null) } else { json!(!txt_only) };
+        assert_eq!(kind["writes_tlsa"], told, "{name}");
+        without.extend(txt_only.then_some(name));
+    }
+    for name in ["digitalocean", "linode", "vultr", "acme_sh", "lego_exec", "httpreq"] {
+        assert!(without.contains(&name), "{name} is not among {without:?}");
+    }
 }
 
 #[test]

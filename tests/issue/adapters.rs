@@ -3,8 +3,8 @@
 use crate::first::quick;
 use crate::providers::{PDNS_ZONE, executable, keys, with_pdns};
 use crate::python::python_or_return;
-use crate::site::Site;
-use crate::support::{BIND, Lab, PDNS, eventually};
+use crate::site::{HOME, Site};
+use crate::support::{BIND, KNOT, Lab, Options, PDNS, eventually};
 use std::fs;
 use std::time::Duration;
 
@@ -31,17 +31,53 @@ _standin() {
 }
 "#;
 
-#[test]
-fn a_script_in_the_manner_of_acme_sh_gets_a_certificate_and_leaves_foreign_values() {
-    let mut site = Site::new(Lab::start(quick()));
+/// Its provider, after its files were written; they note their calls in the file `calls`.
+fn stand_in(site: &Site) -> &'static str {
     let calls = site.lab.dir().join("calls");
     let here = |text: &str| text.replace("CALLS", calls.to_str().unwrap());
     fs::create_dir_all(site.lab.dir().join("acme.sh/dnsapi")).unwrap();
     executable(&site.lab.dir().join("acme.sh/acme.sh"), &here(STAND_IN));
     executable(&site.lab.dir().join("acme.sh/dnsapi/dns_standin.sh"), &here(SCRIPT));
-    site.providers =
-        "home: {acme_sh: {install: ./acme.sh, script: dns_standin, env: {STANDIN_KEY: {file: tsig.secret}}}}"
-            .into();
+    "{acme_sh: {install: ./acme.sh, script: dns_standin, env: {STANDIN_KEY: {file: tsig.secret}}}}"
+}
+
+#[test]
+fn txt_goes_by_a_script_and_an_alias_and_tlsa_by_updates_in_one_certificate() {
+    let mut site = Site::new(Lab::start(Options { extra_zones: 1, ..quick() }));
+    site.providers = format!("script: {}\n{HOME}", stand_in(&site));
+    site.configure(
+        &["z01.test: {provider: script, propagation: 15s, ttl: {txt: 5}}", ZONE],
+        &["mx: {names: [example.test, '*.example.test'], keys: managed, tlsa: [_25._tcp.mx1.example.test], endpoints: unchecked}"],
+    );
+    site.lab.add_record("example.test", "_acme-challenge.example.test", "CNAME", "example.z01.test.");
+    site.lab.add_record("example.test", "_25._tcp.mx1.example.test", "TLSA", &format!("2 1 1 {:064}", 5));
+    eventually(Duration::from_secs(10), "the alias is on both servers", || {
+        !site.lab.dig(KNOT, "_acme-challenge.example.test", "CNAME").is_empty()
+    });
+    let run = site.run(&["apply", "--detailed-exitcode"]).ends(2);
+    assert_eq!(run.outcome("mx"), "changed");
+    assert_eq!(site.names("mx"), ["*.example.test", "example.test"]);
+    let said = site.lab.read("calls");
+    assert_eq!(said.matches("add example.z01.test\n").count(), 2, "{said}");
+    assert!(!said.contains("add _") && said.contains("rm example.z01.test\n"), "{said}");
+    assert!(site.lab.dig(BIND, "example.z01.test", "TXT").is_empty());
+    let mut pins = keys(&site);
+    assert_eq!(pins.len(), 2);
+    assert!(pins.contains(&site.leaf_spki("mx")));
+    pins.push(format!("2 1 1 {} {}", "0".repeat(56), "00000005"));
+    pins.sort();
+    for server in [BIND, KNOT] {
+        assert_eq!(site.pins(server, "_25._tcp.mx1.example.test"), pins, "{server}");
+    }
+    let run = site.run(&["apply", "--detailed-exitcode"]).ends(0);
+    assert_eq!(run.outcome("mx"), "unchanged");
+}
+
+#[test]
+fn a_script_in_the_manner_of_acme_sh_gets_a_certificate_and_leaves_foreign_values() {
+    let mut site = Site::new(Lab::start(quick()));
+    let calls = site.lab.dir().join("calls");
+    site.providers = format!("home: {}", stand_in(&site));
     site.configure(
         &[ZONE],
         &["www: {names: [example.test, '*.example.test', www.example.test], keys: managed}"],

@@ -11,7 +11,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 /// The name that an administrator would give it in a file, with the lab's address.
-const POWERDNS: &str = "home: {powerdns: {url: 'http://127.0.0.15:8081', api_key: {file: pdns.secret}}}";
+pub(crate) const POWERDNS: &str =
+    "home: {powerdns: {url: 'http://127.0.0.15:8081', api_key: {file: pdns.secret}}}";
 pub(crate) const PDNS_ZONE: &str = "pdns.test: {provider: home, propagation: 15s, ttl: {txt: 5, tlsa: 7}}";
 const ZONE: &str = "example.test: {provider: home, propagation: 15s, ttl: {txt: 5, tlsa: 7}}";
 
@@ -34,7 +35,7 @@ pub(crate) fn executable(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-fn plugin(site: &mut Site, name: &str) {
+pub(crate) fn plugin(site: &mut Site, name: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("providers/plugins").join(name);
     executable(&site.lab.dir().join(name), &fs::read_to_string(source).unwrap());
     site.providers = format!(
@@ -96,6 +97,23 @@ fn a_check_of_powerdns_writes_both_types_and_leaves_nothing() {
         .ends(5)
         .says(&["1 TXT value(s) stand there", "Nothing was changed."]);
     assert_eq!(site.lab.dig(PDNS, "_danesmith-check.pdns.test", "TXT"), ["\"mine\""]);
+    site.lab.run("pdnsutil", &["--config-dir=pdns", "delete-rrset", "pdns.test", "_danesmith-check", "TXT"]);
+    let pin = format!("3 1 1 {:064}", 7);
+    site.lab.run(
+        "pdnsutil",
+        &["--config-dir=pdns", "add-record", "pdns.test", "_25._tcp._danesmith-check", "TLSA", "5", &pin],
+    );
+    site.run(&["provider", "check", "pdns.test"]).ends(5).says(&[
+        "1 TLSA value(s) stand there",
+        "`_25._tcp._danesmith-check.pdns.test`",
+        "Nothing was changed.",
+    ]);
+    assert_eq!(site.pins(PDNS, "_25._tcp._danesmith-check.pdns.test"), [format!("{:064}", 7)]);
+    assert!(site.lab.dig(PDNS, "_danesmith-check.pdns.test", "TXT").is_empty(), "not even tried");
+    site.lab.run(
+        "pdnsutil",
+        &["--config-dir=pdns", "delete-rrset", "pdns.test", "_25._tcp._danesmith-check", "TLSA"],
+    );
 
     fs::write(site.lab.dir().join("pdns.secret"), "wrong-api-key-9f27").unwrap();
     let run = site.run(&["provider", "check", "pdns.test"]).ends(77);
@@ -124,11 +142,29 @@ fn a_plugin_gets_a_certificate_and_both_pins() {
         assert_eq!(site.pins(server, "_25._tcp.mx1.example.test"), pins, "{server}");
     }
     site.no_challenge_left(&["example.test"]);
-    let locks: Vec<_> = fs::read_dir(site.lab.dir().join("state/zone-locks")).unwrap().collect();
-    assert_eq!(locks.len(), 1, "one lock for the zone: {locks:?}");
+    assert_eq!(site.lab.run("ls", &["/run/danesmith"]).trim(), "example.test.lock");
     let run = site.run(&["apply", "--detailed-exitcode"]).ends(0);
     assert_eq!(run.outcome("mx"), "unchanged");
     site.run(&["provider", "check", "example.test"]).ends(0).says(&[]);
+}
+
+#[test]
+fn a_host_that_puts_the_name_into_another_zone_is_told_before_anything_is_written() {
+    let mut site = Site::new(Lab::start(quick()));
+    plugin(&mut site, "nsupdate.py");
+    let path = site.lab.dir().join("nsupdate.py");
+    let text = fs::read_to_string(&path).unwrap();
+    let (right, wrong) =
+        ("{\"name\": apexes[0]}", "{\"name\": name.split('.')[-1] if '_' in name else apexes[0]}");
+    assert!(text.contains(right));
+    executable(&path, &text.replace(right, wrong));
+    site.configure(&[ZONE], &["www: {names: [example.test], keys: managed}"]);
+    site.run(&["provider", "check", "example.test"]).ends(78).says(&[
+        "it puts `_danesmith-check.example.test` into zone `test`",
+        "Nothing was changed.",
+        "is this the host that the zone is delegated to?",
+    ]);
+    assert_eq!(site.lab.counts().updates, 0);
 }
 
 #[test]
@@ -222,7 +258,13 @@ fn a_file_in_a_folder_of_ones_own_adds_a_host_that_a_check_proves() {
     let zones = fs::read_to_string(&path).unwrap();
     fs::write(&path, zones.replace("providers:\n", "provider_files: ./files\nproviders:\n")).unwrap();
 
-    site.run(&["provider", "check", "pdns.test"]).ends(78).says(&["files/myhost.yaml:", "`lst`"]);
+    let line = text.lines().position(|line| line == "list:").unwrap() + 1;
+    let place = format!("files/myhost.yaml:{line}:1: ");
+    for command in
+        [&["provider", "check", "pdns.test"][..], &["provider", "show", "myhost"], &["provider", "list"]]
+    {
+        site.run(command).ends(78).says(&[&place, "`lst`"]);
+    }
     fs::write(files.join("myhost.yaml"), &text).unwrap();
     site.run(&["provider", "check", "pdns.test"]).ends(0);
     let listed = site.run(&["provider", "show", "myhost"]).ends(0);

@@ -35,6 +35,12 @@ impl Run {
         Run { code: output.status.code().unwrap_or(-1), json, stderr, took }
     }
 
+    pub(crate) fn after(command: &mut Command) -> Run {
+        let began = Instant::now();
+        let output = command.output().unwrap();
+        Run::of(&output, began.elapsed())
+    }
+
     /// Panics with everything the run said when its exit code is another.
     #[track_caller]
     pub(crate) fn ends(self, code: i32) -> Run {
@@ -96,9 +102,7 @@ impl Site {
 
     /// The same by another command: a wrapper whose last word is the program.
     pub(crate) fn run_as(&self, command: &mut Command, arguments: &[&str]) -> Run {
-        let began = Instant::now();
-        let output = command.arg("--json").args(arguments).output().unwrap();
-        Run::of(&output, began.elapsed())
+        Run::after(command.arg("--json").args(arguments))
     }
 
     #[track_caller]

@@ -4,6 +4,8 @@
 use super::txt_only::Tool;
 use crate::exec::redact::Redactor;
 use crate::exec::value::plain;
+use crate::http::retry_after;
+use crate::rfc2136::Clock;
 use crate::{Class, Error};
 use async_trait::async_trait;
 use hickory_proto::rr::Name;
@@ -29,6 +31,8 @@ pub struct Config {
     pub password: Option<Zeroizing<String>>,
     /// PEM of the only trusted root; none: the system's roots.
     pub root_pem: Option<Vec<u8>>,
+    /// For `Retry-After` as a date.
+    pub clock: Clock,
 }
 
 /// One service.
@@ -38,6 +42,7 @@ pub struct HttpReq {
     username: Option<String>,
     password: Option<Zeroizing<String>>,
     redactor: Redactor,
+    clock: Clock,
 }
 
 impl HttpReq {
@@ -45,7 +50,7 @@ impl HttpReq {
     ///
     /// Errors: [`Class::Rejected`] for an endpoint that is no URL or would show the password on the way.
     pub fn new(config: Config) -> Result<Self, Error> {
-        let Config { endpoint, username, password, root_pem } = config;
+        let Config { endpoint, username, password, root_pem, clock } = config;
         let refuse = |why: &str| Error::new(Class::Rejected, format!("the httpreq endpoint {why}"));
         let mut endpoint = Url::parse(&endpoint).map_err(|_| refuse("is no URL"))?;
         let host = endpoint.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
@@ -83,7 +88,7 @@ impl HttpReq {
             .map(|(name, word)| Zeroizing::new(format!("{name}:{}", word.as_str())));
         let pair = pair.collect::<Vec<_>>();
         let redactor = Redactor::new(password.iter().chain(&pair).map(|secret| secret.as_str()));
-        Ok(HttpReq { http, endpoint, username, password, redactor })
+        Ok(HttpReq { http, endpoint, username, password, redactor, clock })
     }
 
     async fn call(&self, action: &str, name: &Name, value: &str) -> Result<(), Error> {
@@ -106,11 +111,12 @@ impl HttpReq {
         if status.is_success() {
             return Ok(());
         }
-        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
+        let header = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = header.and_then(|value| retry_after(value, (self.clock)()));
         let said = self.redactor.clean(&beginning(answer).await);
         let text = format!("{label} answered {status} at /{action} for {}: {said}", plain(name));
         let mut error = Error::new(class(status), text);
-        error.retry_after = retry_after.map(Duration::from_secs);
+        error.retry_after = retry_after;
         Err(error)
     }
 }

@@ -1,7 +1,9 @@
 """danesmith's driver of dns-lexicon: exec plugin protocol 1 on standard input and output (providers/PLUGINS.md)."""
 import contextlib
+import email.utils
 import json
 import sys
+import time
 
 # Their interfaces refuse TLSA, whatever lexicon sends.
 TXT_ONLY = {"digitalocean", "linode", "linode4", "vultr", "duckdns", "godaddy", "namecheap"}
@@ -121,6 +123,17 @@ def is_lookup(error):
     return type(error).__name__ == "AuthenticationError"
 
 
+def milliseconds(wait):
+    """Retry-After: seconds or a date (RFC 9110 10.2.3); a date that has passed is 0."""
+    if wait.strip().isdigit():
+        return 1000 * int(wait)
+    try:
+        date = email.utils.parsedate_to_datetime(wait)
+        return max(0, round(1000 * (date.timestamp() - time.time())))
+    except (TypeError, ValueError):
+        return None
+
+
 def understood(error):
     """requests' and lexicon's exceptions in our classes."""
     if isinstance(error, Refusal):
@@ -129,8 +142,7 @@ def understood(error):
     if response is not None:
         status = response.status_code
         kinds = {401: "auth", 403: "auth", 404: "not-found", 409: "conflict", 429: "rate-limited"}
-        wait = response.headers.get("Retry-After", "")
-        retry_after = 1000 * int(wait) if wait.isdigit() else None
+        retry_after = milliseconds(response.headers.get("Retry-After", ""))
         kind = kinds.get(status, "transient" if status >= 500 else "rejected")
         return Refusal(kind, f"HTTP {status}: {response.text[:200]}", retry_after=retry_after)
     if name == "AuthenticationError":
@@ -145,7 +157,7 @@ def answer(request, state):
     if operation == "hello":
         state["lexicon"] = lexicon = Lexicon(dict(request["config"]))
         types = ["TXT"] if lexicon.provider in TXT_ONLY else ["TXT", "TLSA"]
-        return {"protocol": 1, "types": types, "atomic": "none"}
+        return {"protocol": 1, "types": types, "semantics": "record", "atomic": "none"}
     lexicon = state["lexicon"]
     if operation == "zone":
         return lexicon.zone(request["name"])

@@ -174,7 +174,13 @@ impl<T: Tool> Provider for TxtOnly<T> {
 
     fn capabilities(&self) -> Capabilities {
         let max_ttl = i32::MAX.unsigned_abs(); // RFC 2181 §8
-        Capabilities { types: vec![RecordType::TXT], atomicity: Atomicity::None, min_ttl: 0, max_ttl }
+        Capabilities {
+            types: vec![RecordType::TXT],
+            semantics: None,
+            atomicity: Atomicity::None,
+            min_ttl: 0,
+            max_ttl,
+        }
     }
 
     /// Tests that the tool can be run and that the servers answer. Whether its credentials are good shows only when it

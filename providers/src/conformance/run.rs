@@ -3,7 +3,7 @@
 use super::sample::{FIRST, SECOND, THIRD, is, spell, tlsa, txt};
 use super::{Check, Finding, Outcome};
 use crate::exec::value::plain;
-use crate::{Applied, Change, Class, Error, RrSet};
+use crate::{Applied, Change, Class, Error, RrSet, Semantics};
 use data_encoding::BASE32_DNSSEC;
 use hickory_proto::rr::{Name, RData, RecordType};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -76,6 +76,7 @@ impl<'a> Run<'a> {
     async fn all(&mut self) -> Step {
         self.capabilities()?;
         self.unknown_zone().await?;
+        self.zone_of_a_name().await?;
         self.credentials().await?;
         self.empty_at_first().await?;
         self.pair().await?;
@@ -91,13 +92,9 @@ impl<'a> Run<'a> {
         let check = "its capabilities make sense";
         let caps = self.check.provider.capabilities();
         let types: Vec<String> = caps.types.iter().map(ToString::to_string).collect();
-        let detail = format!(
-            "{}; TTL {} to {} s; atomic: {:?}",
-            types.join(", "),
-            caps.min_ttl,
-            caps.max_ttl,
-            caps.atomicity
-        );
+        let (types, min, max, atomic) = (types.join(", "), caps.min_ttl, caps.max_ttl, caps.atomicity.word());
+        let semantics = caps.semantics.map_or("not told", Semantics::word);
+        let detail = format!("{types}; TTL {min} to {max} s; semantics: {semantics}; atomic: {atomic}");
         if caps.types.contains(&RecordType::TXT) && caps.min_ttl <= caps.max_ttl {
             self.passed(check, detail);
             return Ok(());
@@ -122,6 +119,21 @@ impl<'a> Run<'a> {
             }
             Ok(_) => self.failed(check, format!("it lists {} in zone {}", plain(&name), plain(&zone))),
         }
+    }
+
+    async fn zone_of_a_name(&mut self) -> Step {
+        let check = "it finds the zone of a name";
+        let outcome = match self.check.provider.zone(&self.owner).await {
+            Err(error) if error.class == Class::Unsupported => {
+                self.found(check, Outcome::Skipped, "it cannot tell".to_owned());
+                return Ok(());
+            }
+            Ok(found) if found != *self.check.zone => {
+                Err(Error::new(Class::NotFound, format!("it says {}", plain(&found))))
+            }
+            outcome => outcome.map(drop),
+        };
+        self.settle(check, outcome)
     }
 
     async fn credentials(&mut self) -> Step {

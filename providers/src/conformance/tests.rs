@@ -4,7 +4,7 @@
 
 use super::{Check, Finding, Outcome, check, conforms};
 use crate::exec::value::{holds, same};
-use crate::{Applied, Atomicity, Capabilities, Change, Class, Error, Provider, RrSet};
+use crate::{Applied, Atomicity, Capabilities, Change, Class, Error, Provider, RrSet, Semantics};
 use async_trait::async_trait;
 use hickory_proto::rr::{Name, RecordType};
 use std::collections::HashMap;
@@ -20,6 +20,7 @@ enum Defect {
     ReplacesOnAdd,
     WritesTwice,
     HasEveryZone,
+    FindsAnotherZone,
     TakesEveryName,
     NeverRemoves,
     RefusesPins,
@@ -78,7 +79,16 @@ impl Provider for Memory {
         let mut types = vec![RecordType::TXT, RecordType::TLSA];
         let txt_only = [Defect::TxtOnly, Defect::Guarded].contains(&self.defect);
         types.truncate(if txt_only { 1 } else { 2 });
-        Capabilities { types, atomicity: Atomicity::Value, min_ttl: 0, max_ttl: 86400 }
+        let (semantics, atomicity) = (Some(Semantics::Value), Atomicity::Value);
+        Capabilities { types, semantics, atomicity, min_ttl: 0, max_ttl: 86400 }
+    }
+
+    async fn zone(&self, _name: &Name) -> Result<Name, Error> {
+        match self.defect {
+            Defect::TxtOnly => Err(Error::new(Class::Unsupported, "cannot tell")),
+            Defect::FindsAnotherZone => Ok(Name::from_ascii("test.").unwrap()),
+            _ => Ok(zone_of_the_test()),
+        }
     }
 
     async fn preflight(&self, _zone: &Name, _targets: &[(Name, RecordType)]) -> Result<(), Error> {
@@ -147,6 +157,7 @@ async fn each_defect_is_named() {
         (Defect::ReplacesOnAdd, &["the TLSA pair is listed"][..]),
         (Defect::WritesTwice, &["adding what stands changes nothing"][..]),
         (Defect::HasEveryZone, &["a zone it does not have is not found"][..]),
+        (Defect::FindsAnotherZone, &["it finds the zone of a name"][..]),
         (Defect::RefusesPins, &["two TLSA values are added together"][..]),
         (Defect::NeverRemoves, &["one TLSA value is replaced by another", "nothing is left behind"][..]),
         (Defect::TakesEveryName, &["a name outside the zone is refused"][..]),
@@ -166,7 +177,7 @@ async fn each_defect_is_named() {
 #[tokio::test]
 async fn what_is_missing_is_skipped_and_what_is_safe_is_limited() {
     let txt_only = findings(&Memory::with(Defect::TxtOnly)).await;
-    assert!(conforms(&txt_only) && with_outcome(&txt_only, Outcome::Skipped).len() == 5, "{txt_only:#?}");
+    assert!(conforms(&txt_only) && with_outcome(&txt_only, Outcome::Skipped).len() == 6, "{txt_only:#?}");
     let limited = findings(&Memory::with(Defect::Guarded)).await;
     assert!(conforms(&limited), "{limited:#?}");
     assert_eq!(with_outcome(&limited, Outcome::Limited), ["removing one value leaves its siblings"]);

@@ -114,7 +114,7 @@ impl<'a> Run<'a> {
     }
 
     async fn write(&mut self, steps: &[WireChange]) -> Result<(), Error> {
-        let zone = self.provider.zone(self.zone, self.deadline).await?;
+        let zone = self.provider.known(self.zone, self.deadline).await?;
         self.writes += 1;
         let left = self.deadline.saturating_duration_since(Instant::now()).min(self.provider.request);
         // Never repeated blindly: after a failure we look first.

@@ -159,7 +159,7 @@ impl ExecProvider {
     }
 
     /// What the plugin calls this zone.
-    async fn zone(&self, zone: &Name, deadline: Instant) -> Result<Value, Error> {
+    async fn known(&self, zone: &Name, deadline: Instant) -> Result<Value, Error> {
         let known = || self.zones.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = known().get(zone) {
             return Ok(value.clone());
@@ -184,7 +184,7 @@ impl ExecProvider {
         deadline: Instant,
     ) -> Result<(u32, Vec<Listed>), Error> {
         self.supports(rtype)?;
-        let (at, word) = (self.zone(zone, deadline).await?, rtype.to_string());
+        let (at, word) = (self.known(zone, deadline).await?, rtype.to_string());
         let operation = Operation::List { zone: &at, name: &plain(name), rtype: &word };
         let List { records } = self.ask(operation, deadline).await?;
         let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(0);
@@ -217,6 +217,21 @@ impl Provider for ExecProvider {
 
     fn capabilities(&self) -> Capabilities {
         self.capabilities.clone()
+    }
+
+    async fn zone(&self, name: &Name) -> Result<Name, Error> {
+        let asked = plain(name);
+        let operation = Operation::Zone { name: &asked };
+        let found: Zone = self.ask(operation, Instant::now() + self.total).await?;
+        let apex = Name::from_ascii(format!("{}.", found.name.trim_end_matches('.')));
+        match apex.map(|apex| apex.to_lowercase()) {
+            Ok(apex) if apex.zone_of(&name.to_lowercase()) => Ok(apex),
+            _ => {
+                let (label, found) = (self.session.label(), self.session.clean(&found.name));
+                let text = format!("{label} says that {asked} lies in zone `{found}`, which cannot be");
+                Err(Error::new(Class::Internal, text))
+            }
+        }
     }
 
     /// Reads only: the protocol has no way to test permissions to write, and a removal of what is not there would be a

@@ -1,6 +1,6 @@
 //! The words of the protocol: one JSON document per line in each direction. `providers/PLUGINS.md` is its description.
 
-use crate::{Atomicity, Capabilities, Class, Error};
+use crate::{Atomicity, Capabilities, Class, Error, Semantics};
 use hickory_proto::rr::RecordType;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -156,6 +156,8 @@ pub(super) struct Hello {
     protocol: u32,
     types: Vec<String>,
     #[serde(default)]
+    semantics: Option<String>,
+    #[serde(default)]
     atomic: Option<String>,
     #[serde(default)]
     ttl: Ttl,
@@ -182,6 +184,13 @@ impl Hello {
         if types.is_empty() {
             return Err("it handles neither TXT nor TLSA".to_owned());
         }
+        let semantics = match self.semantics.as_deref() {
+            None => None,
+            Some("record") => Some(Semantics::Record),
+            Some("rrset") => Some(Semantics::RrSet),
+            Some("value") => Some(Semantics::Value),
+            Some(_) => return Err("`semantics` is none of record, rrset and value".to_owned()),
+        };
         let atomicity = match self.atomic.as_deref() {
             None | Some("none") => Atomicity::None,
             Some("value") => Atomicity::Value,
@@ -194,7 +203,7 @@ impl Hello {
         if min_ttl > max_ttl {
             return Err("its smallest TTL is larger than its largest".to_owned());
         }
-        Ok(Capabilities { types, atomicity, min_ttl, max_ttl })
+        Ok(Capabilities { types, semantics, atomicity, min_ttl, max_ttl })
     }
 }
 

@@ -1,18 +1,14 @@
-//! Who writes to a zone: one at a time. Most hosts' interfaces read, change and write back without any check, so two
-//! writers that overlap lose each other's values.
+//! Who writes to a zone: one at a time, in this process and, with lock files, on this machine.
 
-use crate::{Class, Error};
+use super::value::plain;
+use crate::{Class, Error, lock};
 use hickory_proto::rr::Name;
 use std::collections::HashMap;
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::{Instant, sleep};
-
-/// How often a lock file of another process is tried; our choice.
-const TRY_AGAIN: Duration = Duration::from_millis(50);
+use tokio::time::Instant;
 
 /// Hands out turns.
 #[derive(Default)]
@@ -45,35 +41,14 @@ impl Turns {
         let taken = tokio::time::timeout_at(deadline, of_zone.lock_owned()).await;
         let _zone = taken.map_err(|_| busy(zone))?;
         let _file = match &self.dir {
-            Some(dir) => Some(lock(&dir.join(format!("{}.lock", file_name(zone))), zone, deadline).await?),
+            Some(dir) => Some(lock::of(dir, &plain(zone), deadline).await?),
             None => None,
         };
         Ok(Turn { _zone, _file })
     }
 }
 
-async fn lock(path: &Path, zone: &Name, deadline: Instant) -> Result<File, Error> {
-    let failed = |error: std::io::Error| {
-        Error::new(Class::Internal, format!("the lock file {} cannot be used: {error}", path.display()))
-    };
-    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Err(busy(zone)),
-            Err(TryLockError::WouldBlock) => sleep(TRY_AGAIN).await,
-        }
-    }
-}
-
 fn busy(zone: &Name) -> Error {
-    let text = format!("another run kept writing to zone {}", super::value::plain(zone));
+    let text = format!("another change kept writing to zone {}", plain(zone));
     Error::new(Class::Transient, text).hint("run again when it has ended")
-}
-
-/// Labels may hold any octet, a slash, too (RFC 2181 §11).
-fn file_name(zone: &Name) -> String {
-    let letter = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '+' };
-    super::value::plain(zone).chars().map(letter).collect()
 }

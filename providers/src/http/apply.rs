@@ -3,7 +3,7 @@
 
 use super::engine::{Call, Engine, Kind, Memory};
 use super::expression::Scope;
-use super::pace::{self, Place};
+use super::pace::Place;
 use super::read::{Entry, Standing, Zone, plain};
 use super::spec::{Step, Verdict, Write};
 use super::{crypto, value};
@@ -44,9 +44,7 @@ impl Engine {
     ) -> Result<Applied, Error> {
         let place_name = format!("{} {} {}", self.spec.name, self.base, zone.name);
         let place = Place::of(&place_name);
-        let folder = self.options.lock_dir.as_deref();
-        let lock_file = folder.map(|folder| pace::lock_file(folder, &self.spec.name, &place_name));
-        let _writer = place.write(lock_file, until).await?;
+        let _writer = place.write(self.options.locks.as_deref(), &zone.name, until).await?;
         let (mut writes, mut last, mut kind) = (0, None, Kind::Read);
         for round in 0..=ROUNDS {
             let mut seen = self.look(zone, changes, kind, until).await.map_err(|e| unsettled(e, writes))?;
@@ -65,13 +63,17 @@ impl Engine {
             if todos.is_empty() {
                 return Ok(Applied { writes });
             }
-            if round == ROUNDS || Instant::now() >= until {
+            if round == ROUNDS {
                 break;
             }
+            self.in_time(until).map_err(|e| unsettled(e, writes))?;
             kind = Kind::PatientRead;
             match self.write(zone, &todos, &place, &mut writes, until).await {
                 Ok(()) => last = None,
                 Err(error) if matches!(error.class, Class::Conflict | Class::Transient) => {
+                    if Instant::now() >= until {
+                        return Err(unsettled(error, writes));
+                    }
                     tracing::debug!("{error}; looking again");
                     sleep(SECOND_LOOK.mul_f64(f64::from(round + 1) / 4.0)).await;
                     last = Some(error);
@@ -329,7 +331,9 @@ fn unsettled(error: Error, writes: u32) -> Error {
     if writes == 0 {
         return error;
     }
-    let message =
-        format!("{writes} writes were sent, and what became of them could not be read: {}", error.message);
+    let message = format!(
+        "{writes} request(s) to write were sent, and what became of them is not known: {}",
+        error.message
+    );
     Error { message, ..error }.hint("run again: what stands is read first, and only the rest is written")
 }

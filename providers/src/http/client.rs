@@ -12,7 +12,7 @@ use reqwest::{Certificate, Method, Url};
 use std::time::Duration;
 
 /// The longest body that is read: a zone of 100,000 records in PowerDNS' JSON has 20 MiB. Our choice.
-const LONGEST_BODY: usize = 32 * 1024 * 1024;
+pub(super) const LONGEST_BODY: usize = 32 * 1024 * 1024;
 /// Characters of an answer that an error quotes.
 const QUOTED: usize = 300;
 
@@ -113,6 +113,8 @@ pub(super) struct Reply {
     pub(super) readable: bool,
     /// How it begins.
     pub(super) text: String,
+    /// Length of the body.
+    pub(super) octets: usize,
     pub(super) location: Option<String>,
     pub(super) retry_after: Option<Duration>,
 }
@@ -143,7 +145,6 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .tcp_nodelay(true)
-            .timeout(options.timeout)
             .connect_timeout(options.timeout.min(Duration::from_secs(10)));
         if hosts.iter().all(is_loopback) {
             // A proxy's loopback is not ours.
@@ -161,8 +162,10 @@ impl Client {
         Ok(Client { http, answers, options: options.clone() })
     }
 
-    pub(super) async fn send(&self, request: &Request) -> Result<Reply, Failure> {
-        let sent = self.prepare(request).map_err(Failure::NotSent)?.send().await;
+    /// Sends, with no more time than is left.
+    pub(super) async fn send(&self, request: &Request, left: Duration) -> Result<Reply, Failure> {
+        let prepared = self.prepare(request).map_err(Failure::NotSent)?;
+        let sent = prepared.timeout(self.options.timeout.min(left)).send().await;
         let mut response = sent.map_err(|error| match error {
             error if error.is_connect() || error.is_builder() => Failure::NotSent(story(&error)),
             error => Failure::Unknown(story(&error)),
@@ -227,6 +230,7 @@ impl Client {
             body: parsed.or_else(json).unwrap_or_else(|| Value::from(text.as_ref())),
             // Cut later, when secrets are blacked out: the cut must not leave half of one.
             text: text.chars().take(20 * QUOTED).collect(),
+            octets: octets.len(),
             location: single("location").map(str::to_owned),
             retry_after: single("retry-after").and_then(|value| retry_after(value, (self.options.clock)())),
         }
@@ -234,7 +238,7 @@ impl Client {
 }
 
 /// RFC 9110 §10.2.3: seconds, or a date counted from `now` (Unix seconds); a date that has passed is zero.
-pub(super) fn retry_after(value: &str, now: u64) -> Option<Duration> {
+pub(crate) fn retry_after(value: &str, now: u64) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));

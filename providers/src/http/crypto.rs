@@ -93,3 +93,49 @@ fn private_key(pem: &str) -> Result<signature::RsaKeyPair, String> {
         _ => Err(unusable(String::new())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 2202 §3, cases 1, 2 and 6; RFC 4231 §4, cases 1, 2 and 6. The keys: 20 octets, "Jefe", longer than a block.
+    #[test]
+    fn the_vectors_of_rfc_2202_and_4231_come_out() {
+        let long = b"Test Using Larger Than Block-Size Key - Hash Key First";
+        let cases: [(&[u8], &[u8], [&str; 3]); 4] = [
+            (
+                &[0x0b; 20],
+                b"Hi There",
+                [
+                    "b617318655057264e28bc0b6fb378c8ef146be00",
+                    "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+                    "87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cdedaa833b7d6b8a702038b274eaea3f4e4be9d914eeb61f1702e696c203a126854",
+                ],
+            ),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                [
+                    "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+                    "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+                    "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
+                ],
+            ),
+            (&[0xaa; 80], long, ["aa4ae5e15272d00e95705637ce8a3b55ed402112", "", ""]),
+            (
+                &[0xaa; 131],
+                long,
+                [
+                    "",
+                    "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+                    "80b24263c7c1a3ebb71493c1dd7be8b49b46d1f41b4aeec1121b013783f8f3526b56d037e05f2598bd0fd2215d6a1e5295e64f73f63f0aec8b915a985d786598",
+                ],
+            ),
+        ];
+        for (key, text, macs) in cases {
+            for ((name, algorithm), mac) in HMACS.iter().zip(macs).filter(|(_, mac)| !mac.is_empty()) {
+                assert_eq!(hex(&hmac(*algorithm, key, text)), mac, "{name}");
+            }
+        }
+    }
+}

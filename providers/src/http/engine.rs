@@ -13,7 +13,7 @@ use reqwest::Url;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How often a read is tried when the host fails without saying how long to wait. Our choice.
 const TRIES: u32 = 4;
@@ -61,6 +61,8 @@ pub(super) struct Answer {
     pub(super) scope: Scope,
     /// Where it came from.
     pub(super) url: Url,
+    /// How long its body was.
+    pub(super) octets: usize,
 }
 
 /// All that requests need.
@@ -148,7 +150,8 @@ impl Engine {
                     if let Some(memory) = call.memory {
                         memory.keep(key, verdict, &reply);
                     }
-                    return Ok(Answer { verdict, scope: with_reply(scope, &reply), url: request.url });
+                    let (scope, octets) = (with_reply(scope, &reply), reply.octets);
+                    return Ok(Answer { verdict, scope, url: request.url, octets });
                 }
                 Err(error) => {
                     tries += 1;
@@ -173,6 +176,7 @@ impl Engine {
         call: &Call<'_>,
         shared: bool,
     ) -> Result<(Verdict, Reply), Error> {
+        self.in_time(call.until)?;
         if let Some(place) = call.pace {
             self.pass(place, &self.spec.http.writes, call.until).await?;
         }
@@ -186,7 +190,7 @@ impl Engine {
         }
         self.hosts.check(&request.url).map_err(|why| self.strange(request, &why))?;
         let started = Instant::now();
-        let outcome = self.client.send(request).await;
+        let outcome = self.client.send(request, call.until.saturating_duration_since(started)).await;
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let shown = self.secrets.redact(&request.shown());
         match outcome {
@@ -203,6 +207,17 @@ impl Engine {
                 Ok((verdict, reply))
             }
         }
+    }
+
+    /// A call that turns pages for too long ends.
+    pub(super) fn in_time(&self, until: Instant) -> Result<(), Error> {
+        if Instant::now() < until {
+            return Ok(());
+        }
+        let seconds = self.options.deadline.as_secs_f32();
+        let message = format!("{}: the time for one call, {seconds} s, is used up", self.label);
+        Err(Error::new(Class::Transient, message)
+            .hint("the host is slow, or lists very much; run again later"))
     }
 
     async fn pass(&self, place: &Place, rates: &[Rate], until: Instant) -> Result<(), Error> {
@@ -244,14 +259,23 @@ impl Engine {
             if let Some(failed) = &wait.failed
                 && holds(failed, &answer.scope)?
             {
-                return Err(Error::new(Class::Rejected, format!("{} gave the change up", self.label)));
+                return Err(self.given_up(&answer.scope));
             }
             if Instant::now() + wait.every > until {
+                // Then there is no time to send it again: the host has it.
+                sleep_until(until).await;
                 let message = format!("{} took the change and is still not done with it", self.label);
                 return Err(Error::new(Class::Transient, message));
             }
             sleep(wait.every).await;
         }
+    }
+
+    fn given_up(&self, scope: &Scope) -> Error {
+        let says = self.spec.says.as_ref().and_then(|says| says.lookup(scope)).filter(Value::is_true);
+        let words = says.or_else(|| scope.value().get_attr("body").ok()).unwrap_or_default().to_string();
+        let words = quoted(&words, &self.secrets);
+        Error::new(Class::Rejected, format!("{} took the change and gave it up: “{words}”", self.label))
     }
 
     fn no_answer(&self, request: &Request, failure: &Failure) -> Error {

@@ -4,13 +4,12 @@ use super::expression::Escape;
 use super::fields::{Fields, Known, Reading};
 use super::settings;
 use super::spec::{
-    Answers, ErrorRule, Http, ListStep, Probe, Semantics, Sign, Spec, TtlRules, TxtForm, Verdict, Write,
-    ZoneStep,
+    Answers, ErrorRule, Http, ListStep, Probe, Sign, Spec, TtlRules, TxtForm, Verdict, Write, ZoneStep,
 };
 use super::steps::{self, PAGES, REPLY, STEP, both};
 use super::template::Template;
 use super::yaml::{self, Node, Problem, Yaml};
-use crate::Atomicity;
+use crate::{Atomicity, Semantics};
 use hickory_proto::rr::RecordType;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

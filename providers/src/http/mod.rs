@@ -23,8 +23,9 @@ mod value;
 mod yaml;
 
 pub use client::check_address;
+pub(crate) use client::retry_after;
 pub use options::{Options, Setting};
-pub use spec::{Evidence, Field, Level, Semantics, Spec, TtlRules};
+pub use spec::{Evidence, Field, Level, Spec, TtlRules};
 pub use yaml::{At, Problem};
 
 use crate::rfc2136::update::merged;
@@ -122,12 +123,13 @@ impl HttpProvider {
         Instant::now() + self.engine.options.deadline
     }
 
-    async fn zone(&self, name: &Name, until: Instant) -> Result<Zone, Error> {
+    /// The zone of exactly that name.
+    async fn known(&self, name: &Name, until: Instant, memory: Option<&Memory>) -> Result<Zone, Error> {
         let known = self.zones.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         if let Some(zone) = known {
             return Ok(zone);
         }
-        let zone = self.engine.zone(name, &Call::read(until)).await?;
+        let zone = self.engine.zone(name, &Call { memory, ..Call::read(until) }).await?;
         self.zones.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), zone.clone());
         Ok(zone)
     }
@@ -157,10 +159,27 @@ impl Provider for HttpProvider {
         let spec = &self.engine.spec;
         Capabilities {
             types: spec.types.clone(),
+            semantics: Some(spec.semantics),
             atomicity: spec.atomicity,
             min_ttl: spec.ttl.min,
             max_ttl: spec.ttl.max,
         }
+    }
+
+    /// The longest name at or above it that the host has a zone of.
+    async fn zone(&self, name: &Name) -> Result<Name, Error> {
+        let (until, memory) = (self.until(), Memory::default());
+        let mut candidate = name.to_lowercase();
+        // A top-level domain is nobody's zone here, and some interfaces answer strangely when asked for one.
+        while candidate.num_labels() > 1 {
+            match self.known(&candidate, until, Some(&memory)).await {
+                Err(error) if error.class == Class::NotFound => candidate = candidate.base_name(),
+                outcome => return outcome.map(|_| candidate),
+            }
+        }
+        let message = format!("{} has no zone that holds {}", self.engine.label, plain(name));
+        Err(Error::new(Class::NotFound, message)
+            .hint("check the account, and what its credentials are allowed to see"))
     }
 
     /// Finds the zone and lists the targets; where the file knows how, also tries the permission to write.
@@ -169,7 +188,7 @@ impl Provider for HttpProvider {
         for (name, rtype) in targets {
             self.check(zone, name, *rtype)?;
         }
-        let found = self.zone(zone, until).await?;
+        let found = self.known(zone, until, None).await?;
         let memory = Memory::default();
         let call = Call { memory: Some(&memory), ..Call::read(until) };
         for (name, rtype) in targets {
@@ -181,7 +200,7 @@ impl Provider for HttpProvider {
     async fn list(&self, zone: &Name, name: &Name, rtype: RecordType) -> Result<RrSet, Error> {
         self.check(zone, name, rtype)?;
         let until = self.until();
-        let found = self.zone(zone, until).await?;
+        let found = self.known(zone, until, None).await?;
         let standing = self.engine.standing(&found, name, rtype, &Call::read(until)).await?;
         let live = || standing.entries.iter().filter(|entry| !entry.disabled);
         Ok(RrSet {
@@ -201,7 +220,7 @@ impl Provider for HttpProvider {
             }
         }
         let until = self.until();
-        let found = self.zone(zone, until).await?;
+        let found = self.known(zone, until, None).await?;
         self.engine.apply(&found, &changes, until).await
     }
 }

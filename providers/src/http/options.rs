@@ -44,9 +44,9 @@ pub struct Options {
     pub deadline: Duration,
     /// How long one request may take, connecting included.
     pub timeout: Duration,
-    /// Where the lock file of each zone is kept, so that no two processes of this machine change one zone at a time.
-    /// None: only within this process.
-    pub lock_dir: Option<PathBuf>,
+    /// Where the lock file of each zone is kept, so that no two processes of this machine change one zone at a time; nobody
+    /// else may be able to write there. None: only within this process.
+    pub locks: Option<PathBuf>,
     /// PEM trust roots instead of those of the system.
     pub root_pem: Option<Vec<u8>>,
     /// Lets secrets travel unencrypted to other hosts than this one.
@@ -59,7 +59,7 @@ impl Options {
     /// Usual patience: two minutes for a call, 30 s for a request; no lock file.
     pub fn new(clock: Clock) -> Options {
         let (deadline, timeout) = (Duration::from_secs(120), Duration::from_secs(30));
-        Options { deadline, timeout, lock_dir: None, root_pem: None, allow_http: false, clock }
+        Options { deadline, timeout, locks: None, root_pem: None, allow_http: false, clock }
     }
 }
 
@@ -68,7 +68,7 @@ impl std::fmt::Debug for Options {
         f.debug_struct("Options")
             .field("deadline", &self.deadline)
             .field("timeout", &self.timeout)
-            .field("lock_dir", &self.lock_dir)
+            .field("locks", &self.locks)
             .field("allow_http", &self.allow_http)
             .finish_non_exhaustive()
     }

@@ -1,22 +1,17 @@
 //! What all providers of this process share about one zone: who is writing now, and how fast.
 
-use super::crypto;
 use super::spec::Rate;
-use crate::{Class, Error};
+use crate::{Class, Error, lock};
 use std::collections::{HashMap, VecDeque};
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// By what they are about: an interface, or a zone of it.
 static PLACES: LazyLock<Mutex<HashMap<String, Arc<Place>>>> = LazyLock::new(Mutex::default);
-
-/// How often a lock that another process holds is tried.
-const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// An interface, or a zone of it, as all providers of this process see it.
 #[derive(Debug, Default)]
@@ -41,13 +36,18 @@ impl Place {
         places.entry(name.to_owned()).or_default().clone()
     }
 
-    /// Waits until nobody else in this process and, with a lock file, on this machine is writing.
-    pub(super) async fn write(&self, lock_file: Option<PathBuf>, until: Instant) -> Result<Writer, Error> {
+    /// Waits until nobody else in this process and, with a folder of lock files, on this machine is writing to `zone`.
+    pub(super) async fn write(
+        &self,
+        locks: Option<&Path>,
+        zone: &str,
+        until: Instant,
+    ) -> Result<Writer, Error> {
         let here = timeout_at(until, self.writer.clone().lock_owned()).await.map_err(|_| {
             Error::new(Class::Transient, "another change of the zone is still running in this process")
         })?;
-        let everywhere = match lock_file {
-            Some(path) => Some(lock(&path, until).await?),
+        let everywhere = match locks {
+            Some(folder) => Some(lock::of(folder, zone, until).await?),
             None => None,
         };
         Ok(Writer { _here: here, _everywhere: everywhere })
@@ -74,34 +74,6 @@ impl Place {
         }
         sent.push_back(Instant::now());
         Ok(())
-    }
-}
-
-/// The lock file of a zone: readable, and no two zones or hosts share one.
-pub(super) fn lock_file(folder: &Path, provider: &str, place: &str) -> PathBuf {
-    let digest = crypto::hex(&crypto::sha256(place.as_bytes()));
-    folder.join(format!("{provider}-{}.lock", digest.get(..16).unwrap_or_default()))
-}
-
-async fn lock(path: &Path, until: Instant) -> Result<File, Error> {
-    let failed = |why: String| {
-        Error::new(Class::Internal, format!("cannot lock the zone by {}: {why}", path.display()))
-            .hint("the folder of lock files must exist and be writable")
-    };
-    let mut options = OpenOptions::new();
-    let file = options.create(true).truncate(false).write(true).mode(0o600).open(path);
-    let file = file.map_err(|e| failed(e.to_string()))?;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(TRY_AGAIN).await,
-            Err(TryLockError::WouldBlock) => {
-                let message =
-                    format!("another process is still changing the zone: it holds {}", path.display());
-                return Err(Error::new(Class::Transient, message));
-            }
-            Err(TryLockError::Error(e)) => return Err(failed(e.to_string())),
-        }
     }
 }
 

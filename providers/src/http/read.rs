@@ -15,6 +15,8 @@ use std::collections::HashSet;
 const MOST_PAGES: usize = 1000;
 /// Items of one answer.
 const MOST_ITEMS: usize = 200_000;
+/// Octets of all pages of one answer: as two of the longest.
+const MOST_OCTETS: usize = 2 * client::LONGEST_BODY;
 
 /// One record as it stands.
 #[derive(Debug, Clone)]
@@ -69,6 +71,7 @@ impl Engine {
         let mut found = Vec::new();
         let (mut page, mut cursor, mut url) = (pages.first_page, Value::from(()), None::<Url>);
         let mut seen: HashSet<String> = HashSet::new();
+        let mut octets = 0;
         for _ in 0..MOST_PAGES {
             let mut inside = scope.clone();
             inside.set("page", page);
@@ -81,8 +84,13 @@ impl Engine {
             let step = &pages.step;
             let items = self.list(step, &pages.items, &answer.scope)?;
             found.extend(items.into_iter().map(|item| (answer.scope.clone(), item)));
+            octets += answer.octets;
             if found.len() > MOST_ITEMS {
                 return Err(self.defect(step, &format!("it lists more than {MOST_ITEMS} items")));
+            }
+            if octets > MOST_OCTETS {
+                let mib = MOST_OCTETS >> 20;
+                return Err(self.defect(step, &format!("its pages have more than {mib} MiB")));
             }
             match self.next(pages, &answer)? {
                 None => return Ok(found),

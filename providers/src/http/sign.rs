@@ -156,16 +156,37 @@ mod tests {
         Request { method, url, headers: vec![], content_type: None, payload: vec![] }
     }
 
-    fn suite_signature(request: &Request) -> String {
+    fn suite_headers(request: &Request, token: Option<&str>) -> Vec<(String, String)> {
         let key = AwsKey {
             access_key: "AKIDEXAMPLE".into(),
             secret_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into(),
-            token: None,
+            token: token.map(str::to_owned),
             region: "us-east-1".into(),
             service: "service".into(),
         };
-        let headers = key.sign(request, SUITE).expect("a signature");
-        headers.last().expect("the authorization").1.clone()
+        key.sign(request, SUITE).expect("a signature")
+    }
+
+    fn suite_signature(request: &Request) -> String {
+        suite_headers(request, None).last().expect("the authorization").1.clone()
+    }
+
+    /// get-vanilla-with-session-token of the same suite.
+    #[test]
+    fn a_session_token_is_sent_and_signed() {
+        let token = "6e86291e8372ff2a2260956d9b8aae1d763fbf315fa00fa31553b73ebf194267";
+        let headers = suite_headers(&request("GET", "https://example.amazonaws.com/"), Some(token));
+        let expected = [
+            ("x-amz-date", "20150830T123600Z"),
+            ("x-amz-security-token", token),
+            (
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
+                 SignedHeaders=host;x-amz-date;x-amz-security-token, \
+                 Signature=07ec1639c89043aa0e3e2de82b96708f198cceab042d4a97044c66dd9f74e7f8",
+            ),
+        ];
+        assert_eq!(headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
     /// The published AWS Signature Version 4 test suite: get-vanilla, get-vanilla-query-order-key-case, post-vanilla,

@@ -3,7 +3,7 @@
 use super::expression::Expression;
 use super::template::Template;
 use super::yaml::{At, Problem};
-use crate::Atomicity;
+use crate::{Atomicity, Semantics};
 use hickory_proto::rr::RecordType;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -138,17 +138,6 @@ impl TtlRules {
         let next = self.allowed.iter().find(|allowed| **allowed >= bounded);
         *next.or(self.allowed.last()).unwrap_or(&bounded)
     }
-}
-
-/// How an interface sees DNS data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Semantics {
-    /// Each value is a record with an identity of its own.
-    Record,
-    /// Whole RRsets are replaced.
-    RrSet,
-    /// Values are added and removed by what they are.
-    Value,
 }
 
 /// What the host does to TTLs, seconds.

@@ -14,7 +14,7 @@ mod transport;
 mod tsig;
 pub(crate) mod update;
 
-use crate::{Applied, Atomicity, Capabilities, Change, Error, Provider, RrSet};
+use crate::{Applied, Atomicity, Capabilities, Change, Class, Error, Provider, RrSet, Semantics};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use hickory_proto::op::{Message, ResponseCode};
@@ -135,11 +135,11 @@ const TARGETS_PER_PREFLIGHT: usize = 150;
 impl Rfc2136 {
     /// Prepares; nothing is sent yet.
     ///
-    /// Errors: no server address, or unusable TLS settings ([`crate::Class::Rejected`]).
+    /// Errors: no server address, or unusable TLS settings ([`Class::Rejected`]).
     pub fn new(config: Config) -> Result<Self, Error> {
         let Config { servers, label, transport, key_name, algorithm, secret, timeout, clock } = config;
         if servers.is_empty() {
-            return Err(Error::new(crate::Class::Rejected, format!("{label} has no address")));
+            return Err(Error::new(Class::Rejected, format!("{label} has no address")));
         }
         let key = tsig::Key::new(&key_name, algorithm, &secret, clock)?;
         let (tls, datagrams) = match transport {
@@ -228,9 +228,24 @@ impl Provider for Rfc2136 {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             types: vec![RecordType::TXT, RecordType::TLSA],
+            semantics: Some(Semantics::Value),
             atomicity: Atomicity::Batch,
             min_ttl: 0,
             max_ttl: i32::MAX.unsigned_abs(), // RFC 2181 §8
+        }
+    }
+
+    async fn zone(&self, name: &Name) -> Result<Name, Error> {
+        let mut candidate = name.to_lowercase();
+        loop {
+            let story = self.story(&candidate, &[(candidate.clone(), RecordType::SOA)]);
+            let answer = self.ask(&read::question(&candidate, RecordType::SOA)).await;
+            let answer = answer.map_err(|failure| read::failure(&story, &failure))?;
+            if let Some(apex) = read::apex(&answer, &story)? {
+                return Ok(apex);
+            }
+            // An alias hides the zone it stands in.
+            candidate = candidate.base_name();
         }
     }
 

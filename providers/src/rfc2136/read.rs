@@ -45,6 +45,24 @@ pub(super) fn rrset(
     })
 }
 
+/// The apex of the zone that a question for SOA was answered from; none when an alias stands at the name.
+///
+/// Errors: [`Class::NotFound`] when the server does not hold that zone.
+pub(super) fn apex(answer: &Message, story: &Story<'_>) -> Result<Option<Name>, Error> {
+    match answer.response_code {
+        ResponseCode::NoError | ResponseCode::NXDomain => {}
+        rcode => return Err(unreadable(story, rcode)),
+    }
+    let mut records = answer.answers.iter().chain(&answer.authorities);
+    let apex = records.find(|r| r.record_type() == RecordType::SOA && r.name.zone_of(story.zone));
+    let alias = answer.answers.iter().any(|record| record.name == *story.zone && alias(record).is_some());
+    match apex {
+        Some(record) if answer.authoritative => Ok(Some(record.name.to_lowercase())),
+        _ if alias && !story.zone.is_root() => Ok(None),
+        _ => Err(elsewhere(format!("{} holds no zone of {}", story.server, plain(story.zone)))),
+    }
+}
+
 /// An error for a question that got no authenticated answer. Nothing was at stake, so nothing is unknown.
 pub(super) fn failure(story: &Story<'_>, failure: &Failure) -> Error {
     match failure {

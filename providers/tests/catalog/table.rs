@@ -1,7 +1,8 @@
 //! The table of providers in `README.md` is made from the files; BLESS=1 writes it anew.
 
 use super::files::{catalog, here, spec};
-use danesmith_providers::http::{Semantics, Spec};
+use danesmith_providers::Semantics;
+use danesmith_providers::http::Spec;
 use hickory_proto::rr::RecordType;
 use std::fs;
 

@@ -5,8 +5,11 @@ use danesmith_providers::catalog::Catalog;
 use danesmith_providers::http::{HttpProvider, Options, Setting};
 use danesmith_providers::{Class, Provider};
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -71,6 +74,36 @@ impl Site {
         if self.way == Way::PowerDnsUpdate { Class::NotFound } else { Class::Auth }
     }
 
+    /// The database of PowerDNS, asked by SQL; an answer has one line per row.
+    pub fn sql(&self, statement: &str) -> String {
+        match &self.host {
+            Host::PowerDns(server) => server.sql(statement),
+            Host::Other(_) => panic!("BIND and Knot have no database"),
+        }
+    }
+
+    /// What listens now where the killed server was asked says nothing that makes sense; how often it was asked.
+    pub fn answer_garbage(&self) -> Arc<AtomicUsize> {
+        let (address, answer): (_, &[u8]) = match &self.host {
+            Host::PowerDns(server) if self.way == Way::PowerDnsHttp => {
+                (server.http(), b"HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n<p>Please log in!")
+            }
+            Host::PowerDns(server) => (server.dns(), b"\x00\x11<p>Please log in!"),
+            Host::Other(server) => (server.address(), b"\x00\x11<p>Please log in!"),
+        };
+        let listener = TcpListener::bind(address).unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(answer);
+            }
+        });
+        asked
+    }
+
     pub fn kill(&mut self) {
         match &mut self.host {
             Host::PowerDns(server) => server.kill(),
@@ -86,7 +119,7 @@ impl Drop for Site {
 }
 
 /// The provider that the catalog describes, at one server.
-fn powerdns(url: &str, key: &str, lock_dir: Option<PathBuf>) -> HttpProvider {
+fn powerdns(url: &str, key: &str, locks: Option<PathBuf>) -> HttpProvider {
     let spec = Catalog::builtin().unwrap().get("powerdns").unwrap().clone();
     let settings = BTreeMap::from([
         ("url".to_owned(), Setting::Plain(url.to_owned())),
@@ -94,6 +127,6 @@ fn powerdns(url: &str, key: &str, lock_dir: Option<PathBuf>) -> HttpProvider {
     ]);
     let mut options = Options::new(Arc::new(support::now));
     options.deadline = Duration::from_secs(30);
-    options.lock_dir = lock_dir;
+    options.locks = locks;
     HttpProvider::new(spec, &settings, options).unwrap()
 }

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use hickory_proto::rr::RData;
 use hickory_proto::rr::RecordType::{TLSA, TXT};
 use hickory_proto::rr::rdata;
+use std::sync::atomic::Ordering;
 
 const CHALLENGE: &str = "_acme-challenge.mx.example.test.";
 const PINS: &str = "_25._tcp.mx.example.test.";
@@ -147,4 +148,77 @@ pub async fn a_killed_server_is_transient(mut site: Site) {
     assert_eq!(error.class, Class::Transient, "{error}");
     let error = site.provider().list(&zone(), &name(CHALLENGE), TXT).await.unwrap_err();
     assert_eq!(error.class, Class::Transient, "{error}");
+}
+
+/// After the server another program has its port: a captive portal, or one that speaks something else.
+pub async fn what_is_no_answer_is_never_believed(mut site: Site) {
+    let provider = site.provider();
+    provider.apply(&zone(), &[change(CHALLENGE, &[txt("a")], &[])]).await.unwrap();
+    site.kill();
+    let asked = site.answer_garbage();
+    let add = [change(CHALLENGE, &[txt("b")], &[]), change(PINS, &[], &[tlsa(1)])];
+    let errors = [
+        provider.list(&zone(), &name(CHALLENGE), TXT).await.unwrap_err(),
+        provider.apply(&zone(), &add).await.unwrap_err(),
+        site.provider().preflight(&zone(), &[(name(PINS), TLSA)]).await.unwrap_err(),
+        site.provider().zone(&name(PINS)).await.unwrap_err(),
+    ];
+    for error in errors {
+        let told = matches!(error.class, Class::Transient | Class::Rejected | Class::Internal);
+        assert!(told, "{:?}: {error}", error.class);
+    }
+    assert!(asked.load(Ordering::SeqCst) >= 4, "it was asked");
+}
+
+pub async fn the_zone_of_a_name_is_found(site: Site) {
+    let provider = site.provider();
+    for at in [PINS, "example.test.", "not.there.example.test."] {
+        assert_eq!(provider.zone(&name(at)).await.unwrap(), zone(), "{at}");
+    }
+    let error = provider.zone(&name("_25._tcp.mx.nowhere.invalid.")).await.unwrap_err();
+    assert_eq!(error.class, Class::NotFound, "{error}");
+}
+
+/// Puts a record into the database that is there and answers nobody.
+fn disable(site: &Site, owner: &str, rtype: &str, content: &str) {
+    site.sql(&format!(
+        "INSERT INTO records (domain_id, name, type, content, ttl, disabled, auth) \
+         SELECT id, '{owner}', '{rtype}', '{content}', 300, 1, 1 FROM domains WHERE name = 'example.test'"
+    ));
+}
+
+/// Contents of the disabled records.
+fn disabled(site: &Site) -> String {
+    site.sql("SELECT content FROM records WHERE disabled = 1 ORDER BY content")
+}
+
+pub async fn disabled_records_survive_where_nothing_else_stands(site: Site) {
+    let pin = format!("3 1 1 {}", "0f".repeat(32));
+    disable(&site, "_acme-challenge.mx.example.test", "TXT", "\"sleeping\"");
+    disable(&site, "_25._tcp.mx.example.test", "TLSA", &pin);
+    let provider = site.provider();
+    let add = [change(CHALLENGE, &[txt("ours")], &[]), change(PINS, &[tlsa(1), tlsa(2)], &[])];
+    provider.apply(&zone(), &add).await.unwrap();
+    assert_eq!(standing(&*provider, CHALLENGE, TXT).await.1, texts(&[txt("ours")]), "it is not listed");
+    assert_eq!(disabled(&site), format!("\"sleeping\"\n{pin}"));
+}
+
+/// Adds and removes beside a foreign record and a disabled one; what is left of the latter.
+async fn disabled_beside_others(site: &Site) -> String {
+    disable(site, "_acme-challenge.kept.example.test", "TXT", "\"sleeping\"");
+    let (provider, kept) = (site.provider(), "_acme-challenge.kept.example.test.");
+    provider.apply(&zone(), &[change(kept, &[txt("ours")], &[])]).await.unwrap();
+    provider.apply(&zone(), &[change(kept, &[], &[txt("ours")])]).await.unwrap();
+    assert_eq!(standing(&*provider, kept, TXT).await.1, texts(&[txt("foreign")]));
+    disabled(site)
+}
+
+pub async fn disabled_records_survive_beside_others(site: Site) {
+    assert_eq!(disabled_beside_others(&site).await, "\"sleeping\"");
+}
+
+/// PowerDNS 4.7 reads the RRset without its disabled records and replaces it in the database; no client of RFC 2136 can
+/// see them, or keep them. Should this fail one day, PowerDNS is better than we say.
+pub async fn disabled_records_beside_others_are_lost_to_powerdns_itself(site: Site) {
+    assert_eq!(disabled_beside_others(&site).await, "");
 }

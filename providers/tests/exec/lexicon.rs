@@ -10,7 +10,7 @@ use danesmith_providers::{Class, Error, Provider};
 use hickory_proto::rr::RecordType::{TLSA, TXT};
 use serde_json::json;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 async fn open(python: PathBuf, server: &PowerDns, key: &str) -> Result<ExecProvider, Error> {
     let settings = Settings::from([
@@ -26,6 +26,33 @@ async fn lexicon_conforms_with_txt_and_tlsa() {
     let server = PowerDns::start();
     let provider = open(python, &server, KEY).await.unwrap();
     assert_all_passed(&conformance_at(&provider, server.address()).await);
+}
+
+/// The driver's own functions, without the library.
+#[test]
+fn both_forms_of_retry_after_are_understood() {
+    let driver = include_str!("../../src/adapters/lexicon.py");
+    let ask = r#"
+class Response:
+    status_code, text = 429, "slower"
+class Limited(Exception):
+    response = Response()
+for wait in ("7", email.utils.formatdate(time.time() + 3600, usegmt=True), "Sun, 06 Nov 1994 08:49:37 GMT", "tomorrow", ""):
+    Response.headers = {"Retry-After": wait}
+    refusal = understood(Limited())
+    print(refusal.kind, refusal.retry_after)
+"#;
+    let mut python = Command::new("python3");
+    let output = python.args(["-I", "-c", &format!("{driver}{ask}")]).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 5, "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        (lines[0], lines[2], lines[3], lines[4]),
+        ("rate-limited 7000", "rate-limited 0", "rate-limited None", "rate-limited None")
+    );
+    let left: u64 = lines[1].strip_prefix("rate-limited ").unwrap().parse().unwrap();
+    assert!((3_500_000..=3_600_000).contains(&left), "{left} ms of an hour");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Files are checked whole when they are read.
 
+use danesmith_providers::Semantics;
 use danesmith_providers::catalog::{Catalog, CatalogError};
-use danesmith_providers::http::{Level, Semantics, Spec};
+use danesmith_providers::http::{Level, Spec};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

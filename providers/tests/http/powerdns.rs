@@ -66,7 +66,7 @@ async fn writers_of_two_processes_are_kept_apart_by_the_lock_file() {
     let server = PowerDns::start();
     let locks = tempfile::Builder::new().prefix("pdns-locks-").tempdir().unwrap().keep();
     let mut options = options();
-    options.lock_dir = Some(locks.clone());
+    options.locks = Some(locks.clone());
     options.deadline = Duration::from_millis(700);
     let provider =
         Arc::new(builtin("powerdns", &[("url", &server.url()), ("api_key", API_KEY)], options.clone()));

@@ -46,6 +46,10 @@ impl PowerDns {
         (Ipv4Addr::LOCALHOST, self.dns).into()
     }
 
+    pub fn http(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.http).into()
+    }
+
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.http)
     }

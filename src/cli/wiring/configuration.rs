@@ -57,14 +57,16 @@ fn as_tested(mut desired: Desired) -> Desired {
 }
 
 /// The DNS hosts that files describe, with those of `provider_files` where zones.yaml (or `--providers`) names a folder.
-/// Needs no zones.yaml: without one, or with one that is wrong, those in the program are shown.
+/// Needs no zones.yaml: without one, or with one that cannot be read, those in the program are shown. A file of one's own that
+/// is wrong is an error: it may be the one that was asked about.
 pub(in crate::cli) fn catalog(global: &Global, ui: &Ui) -> Result<Catalog> {
     let named = match (&global.providers, global.config.exists()) {
-        (Some(file), _) => config::provider_files(file).map_err(config::problems_to_error),
-        (None, true) => load(global).map(|desired| desired.provider_files.clone()),
+        (Some(file), _) => config::provider_files(file, true),
+        (None, true) => config::provider_files(&global.config, false),
         (None, false) => Ok(None),
     };
-    let folder = named.unwrap_or_else(|e| {
+    let folder = named.unwrap_or_else(|problems| {
+        let e = config::problems_to_error(problems);
         ui.warning(&format!("the hosts of `provider_files` are left out: {e}"));
         None
     });
@@ -72,7 +74,8 @@ pub(in crate::cli) fn catalog(global: &Global, ui: &Ui) -> Result<Catalog> {
         Some(folder) => Catalog::with_folder(&folder),
         None => Catalog::builtin(),
     };
-    catalog.map_err(|e| Error::new(Kind::Config, "read the provider files", e))
+    catalog
+        .map_err(|e| Error::new(Kind::Config, "read the provider files", e).remains("Nothing was changed."))
 }
 
 /// Debug builds only: a test that must see mail break takes the waiting rule away.

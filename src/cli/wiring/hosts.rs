@@ -1,7 +1,7 @@
 //! Providers behind HTTP interfaces, programs and adapters: their secrets are read when they are first needed.
 
+use super::locks;
 use super::opener::Opener;
-use crate::atomic;
 use crate::error::{Error, Kind, Result};
 use crate::flow::authoritative::Authorities;
 use crate::model::desired::{self, AcmeSh, Described, Exec, HttpReq, LegoExec, Lexicon, Settings};
@@ -16,9 +16,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
-
-/// Below the state directory: one file per zone, so that no two runs on this host write there at a time.
-const LOCKS: &str = "zone-locks";
 
 impl Opener {
     /// A host of the catalog.
@@ -43,10 +40,8 @@ impl Opener {
                 },
             );
         }
-        let clock = self.clock.clone();
-        let clock = Arc::new(move || clock.now().as_second().try_into().unwrap_or_default());
-        let mut options = http::Options::new(clock);
-        options.lock_dir = Some(self.locks()?);
+        let mut options = http::Options::new(self.seconds());
+        options.locks = self.locks()?;
         options.root_pem = wanted.root.as_deref().map(root).transpose()?;
         options.allow_http = wanted.allow_http;
         options.timeout = wanted.timeout.unwrap_or(options.timeout);
@@ -59,7 +54,7 @@ impl Opener {
         let mut options =
             exec::Options::new(format!("exec {}", wanted.command.first().map_or("", String::as_str)));
         options.env = environment(&wanted.env)?;
-        options.locks = Some(self.locks()?);
+        options.locks = self.locks()?;
         if let Some(timeout) = wanted.timeout {
             options.request = timeout;
             options.total = options.total.max(timeout.saturating_mul(3)); // as much as 60 s and 180 s
@@ -72,7 +67,7 @@ impl Opener {
     /// dns-lexicon: its Python is started and greeted.
     pub(super) async fn lexicon(&self, name: &str, wanted: &Lexicon) -> Result<Arc<dyn Provider>> {
         let mut options = exec::Options::new(format!("lexicon {}", wanted.provider));
-        options.locks = Some(self.locks()?);
+        options.locks = self.locks()?;
         let (python, settings) = (wanted.python.clone().into(), settings(&wanted.options)?);
         let provider = lexicon::open(python, &wanted.provider, settings, options).await;
         Ok(Arc::new(provider.map_err(|e| failed(name, e))?))
@@ -97,6 +92,7 @@ impl Opener {
             username: wanted.username.clone(),
             password: wanted.password.as_ref().map(secret).transpose()?,
             root_pem: wanted.root.as_deref().map(root).transpose()?,
+            clock: self.seconds(),
         });
         self.txt_only(tool.map_err(|e| failed(name, e))?, wanted.removal)
     }
@@ -108,22 +104,31 @@ impl Opener {
             desired::Removal::ByValue => Removal::ByValue,
         };
         let authorities = Arc::new(Authorities::new(self.desired.clone(), self.reads.clone()));
-        Ok(Arc::new(TxtOnly::new(tool, authorities, removal, Some(self.locks()?))))
+        Ok(Arc::new(TxtOnly::new(tool, authorities, removal, self.locks()?)))
     }
 
-    fn locks(&self) -> Result<PathBuf> {
-        let folder = self.desired.state.join(LOCKS);
-        atomic::folder(&folder)?;
-        Ok(folder)
+    /// Unix seconds.
+    fn seconds(&self) -> Arc<dyn Fn() -> u64 + Send + Sync> {
+        let clock = self.clock.clone();
+        Arc::new(move || clock.now().as_second().try_into().unwrap_or_default())
+    }
+
+    fn locks(&self) -> Result<Option<PathBuf>> {
+        locks::folder(Some(&self.desired.state))
     }
 }
 
 /// A plugin that no configuration names, for its conformance check.
-pub(in crate::cli) async fn plugin(program: &Path, wanted: &Settings) -> Result<ExecProvider> {
+pub(in crate::cli) async fn plugin(
+    program: &Path,
+    wanted: &Settings,
+    state: Option<&Path>,
+) -> Result<ExecProvider> {
     let label = program.display().to_string();
     let program = std::path::absolute(program)
         .map_err(|e| Error::new(Kind::Usage, format!("find the plugin `{label}`"), e))?;
-    let options = exec::Options::new(format!("exec {label}"));
+    let mut options = exec::Options::new(format!("exec {label}"));
+    options.locks = locks::folder(state)?;
     ExecProvider::new(vec![program.into()], settings(wanted)?, options).await.map_err(|e| failed(&label, e))
 }
 

@@ -2,6 +2,7 @@
 
 mod configuration;
 mod hosts;
+mod locks;
 mod opener;
 mod rfc2136;
 
