@@ -3,6 +3,8 @@
 
 mod case;
 mod drive;
+#[path = "../support/fetched.rs"]
+mod fetched;
 mod files;
 mod models;
 mod signature;

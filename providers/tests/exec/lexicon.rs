@@ -1,7 +1,7 @@
 //! dns-lexicon itself, from PyPI in a virtual environment below `target/`, against a real PowerDNS.
 
 use crate::powerdns::{KEY, PowerDns};
-use crate::python::{python_or_return, run};
+use crate::python::{fetched::run, python_or_return};
 use crate::support::{change, name, tlsa, txt, zone};
 use crate::tools::*;
 use danesmith_providers::adapters::lexicon;
