@@ -1,9 +1,13 @@
-//! A fake of one host, described by `cases/NAME.yaml`: which requests it knows, what it answers, which of them write.
+//! A fake of one host, described by `cases/NAME.yaml`: which requests it knows, what it answers, which of them write. A
+//! write that does not say what was announced ([`Said`]) is complained of and changes nothing.
 
+use super::carried::Said;
 use super::files::here;
+use super::sample::Sample;
 use super::tree::{self, Scope};
 use super::wire::{Reply, Request};
 use super::zone::Zone;
+use danesmith_providers::http::Semantics;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -16,6 +20,8 @@ pub(crate) struct Case {
     /// Configuration that "T-FIELD" does not serve.
     #[serde(default)]
     pub(crate) config: BTreeMap<String, Json>,
+    /// What the fake takes for true of the host without having seen it.
+    pub(crate) assumes: String,
     pub(crate) answers: Vec<Answer>,
     /// What a request of that host looks like, from a source of its own.
     pub(crate) sample: Option<Sample>,
@@ -37,6 +43,8 @@ pub(crate) struct Answer {
     /// The method of an XML-RPC call.
     rpc: Option<String>,
     does: Option<Effect>,
+    /// The part of a writing request that says what shall stand, as an expression; none: all of it.
+    says: Option<String>,
     /// The id of the record that the answer is about, as `r`.
     find: Option<String>,
     #[serde(default = "ok")]
@@ -56,15 +64,6 @@ enum Effect {
     Commit,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Sample {
-    pub(crate) from: String,
-    pub(crate) request: String,
-    pub(crate) when: Option<String>,
-    pub(crate) json: Json,
-}
-
 fn ok() -> u16 {
     200
 }
@@ -80,6 +79,7 @@ impl Case {
 /// A running fake.
 pub(crate) struct Fake {
     pub(crate) case: Case,
+    semantics: Semantics,
     pub(crate) zone: Mutex<Zone>,
     pub(crate) seen: Mutex<Vec<Request>>,
     /// Requests that it did not understand, or that lack what they should carry.
@@ -87,8 +87,8 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
-    pub(crate) fn new(case: Case) -> Fake {
-        Fake { case, zone: Mutex::default(), seen: Mutex::default(), complaints: Mutex::default() }
+    pub(crate) fn new(case: Case, semantics: Semantics) -> Fake {
+        Fake { case, semantics, zone: Mutex::default(), seen: Mutex::default(), complaints: Mutex::default() }
     }
 
     pub(crate) fn answer(&self, request: Request) -> Reply {
@@ -101,22 +101,26 @@ impl Fake {
             return reply(501, "text/plain", String::new());
         };
         match answer.does {
-            Some(Effect::Write) => {
-                self.carries_the_value(&request, &zone);
-                zone.write();
-            }
+            Some(Effect::Write) => self.write(answer, &request, &scope, &mut zone),
             Some(Effect::Commit) => zone.commits += 1,
             None => {}
         }
         answer.reply(scope)
     }
 
-    fn carries_the_value(&self, request: &Request, zone: &Zone) {
-        let Some(added) = zone.pending.as_ref().and_then(|change| change.add.as_ref()) else { return };
-        let sent = format!("{} {}", super::wire::decoded(&request.target.replace('+', " ")), request.body);
-        if !sent.to_lowercase().contains(&added.essence().to_lowercase()) {
-            self.complain(format!("a write without {}: {} {}", added.essence(), request.method, sent));
-        }
+    fn write(&self, answer: &Answer, request: &Request, scope: &Scope, zone: &mut Zone) {
+        let part = answer.says.as_ref().map(|part| tree::evaluate(part, scope).to_string());
+        let said = Said::of(request, part);
+        let sole = self.case.alone.is_some();
+        let why = match zone.pending.take() {
+            None => Some("nothing is left to write".to_owned()),
+            Some(change) => match said.wrong(&change, zone, self.semantics, sole) {
+                None => return zone.write(change),
+                wrong => wrong,
+            },
+        };
+        let Request { method, target, body, .. } = request;
+        self.complain(format!("a wrong write, {}: {method} {target} {body}", why.unwrap_or_default()));
     }
 
     fn complain(&self, why: String) {

@@ -1,12 +1,15 @@
 //! The catalog: every file loads, is counted, and is driven against a fake of its host.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod carried;
 mod case;
 mod drive;
 #[path = "../support/fetched.rs"]
 mod fetched;
 mod files;
 mod models;
+mod mutated;
+mod sample;
 mod signature;
 mod table;
 mod tree;

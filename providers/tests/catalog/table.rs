@@ -122,5 +122,9 @@ fn there_is_a_case_for_every_described_host_and_a_host_for_every_case() {
     let mut described = named("catalog", ".yaml");
     described.retain(|name| !super::drive::ELSEWHERE.contains(&name.as_str()));
     assert_eq!(named("tests/catalog/cases", ".yaml"), described);
+    for name in &described {
+        let assumed = super::case::Case::of(name).assumes;
+        assert!(assumed.split(' ').count() > 5, "{name}: `assumes` is what its fake takes for true");
+    }
     assert_eq!(named("tests/catalog/requests", ".txt"), described);
 }

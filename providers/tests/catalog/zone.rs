@@ -44,7 +44,7 @@ impl Record {
     }
 }
 
-/// The change that the engine was told to make.
+/// The change that the engine was told to make: what a write must say.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) add: Option<Record>,
@@ -63,13 +63,11 @@ pub(crate) struct Zone {
 }
 
 impl Zone {
-    /// Carries the pending change out; a second write of one change finds nothing left to do.
-    pub(crate) fn write(&mut self) {
+    /// Carries out what a request said.
+    pub(crate) fn write(&mut self, change: Change) {
         self.writes += 1;
-        if let Some(change) = self.pending.take() {
-            self.records.retain(|record| Some(record.id) != change.remove);
-            self.records.extend(change.add);
-        }
+        self.records.retain(|record| Some(record.id) != change.remove);
+        self.records.extend(change.add);
     }
 
     /// The values at owner and type.
@@ -80,6 +78,11 @@ impl Zone {
             .collect()
     }
 
+    /// The owner, relative to the zone.
+    pub(crate) fn relative(&self) -> String {
+        self.at.0.strip_suffix(ZONE).unwrap_or_default().trim_end_matches('.').to_owned()
+    }
+
     /// What an answer may use.
     pub(crate) fn scope(&self) -> Scope {
         let all: Vec<Json> = self.records.iter().map(Record::json).collect();
@@ -88,7 +91,7 @@ impl Zone {
         scope.insert("zone".into(), json!(ZONE));
         scope.insert("zones".into(), json!([ZONE]));
         scope.insert("fqdn".into(), json!(self.at.0));
-        scope.insert("rel".into(), json!(self.at.0.strip_suffix(ZONE).map(|rel| rel.trim_end_matches('.'))));
+        scope.insert("rel".into(), json!(self.relative()));
         scope.insert("type".into(), json!(self.at.1));
         scope.insert("records".into(), all.into());
         scope.insert("here".into(), here.into());
