@@ -7,8 +7,10 @@ mod drive;
 #[path = "../support/fetched.rs"]
 mod fetched;
 mod files;
+mod known;
 mod models;
 mod mutated;
+mod reach;
 mod sample;
 mod signature;
 mod table;
