@@ -13,6 +13,7 @@ mod mutated;
 mod reach;
 mod sample;
 mod signature;
+mod steps;
 mod table;
 mod tree;
 mod wire;
