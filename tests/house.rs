@@ -194,7 +194,10 @@ fn aboves<'a>(all: &'a str, function: &str) -> impl Iterator<Item = &'a str> {
 
 /// Whether a function of this name is one that the test runner calls.
 fn is_test(all: &str, function: &str) -> bool {
-    aboves(all, function).any(|above| above.contains("#[test]") || above.contains("#[tokio::test"))
+    // a macro makes a test of each way to write out of a sentence of the shared suite
+    let of_suite = all.contains(&format!("pub async fn {function}(site: Site)"));
+    of_suite
+        || aboves(all, function).any(|above| above.contains("#[test]") || above.contains("#[tokio::test"))
 }
 
 /// Fails when product code (not tests) holds one of `words`, except in files for which `may`.

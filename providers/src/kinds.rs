@@ -2,7 +2,7 @@
 
 use crate::Atomicity;
 use crate::catalog::Catalog;
-use crate::http::{Spec, TtlRules};
+use crate::http::{Evidence, Spec, TtlRules};
 use hickory_proto::rr::RecordType;
 
 /// One kind.
@@ -18,13 +18,10 @@ pub struct Kind {
     pub changes: &'static str,
     /// How it takes effect; none: the program tells when it runs.
     pub atomicity: Option<Atomicity>,
-    /// What the knowledge rests on: a level of FORMAT.md, or `stand-in`: tried with a program of ours that keeps the
-    /// same calling convention.
-    pub evidence: &'static str,
-    /// When, as YYYY-MM-DD.
-    pub date: Option<String>,
-    /// Against what.
-    pub against: Option<String>,
+    /// What the knowledge rests on.
+    pub evidence: Grounds,
+    /// The same for TLSA, where it is another.
+    pub tlsa_evidence: Option<Grounds>,
     /// Smallest and largest TTL in seconds, where it has limits of its own.
     pub ttl: Option<(u32, u32)>,
     /// What else there is to know about TTLs.
@@ -39,6 +36,26 @@ pub struct Kind {
     pub file: Option<String>,
     /// Its lines in `zones.yaml`, to begin with; none: its fields tell.
     pub example: Option<&'static str>,
+}
+
+/// What is known of a kind, and from where.
+#[derive(Debug, Clone)]
+pub struct Grounds {
+    /// A level of FORMAT.md, or `stand-in`: tried with a program of ours that keeps the same calling convention.
+    pub level: &'static str,
+    /// When, as YYYY-MM-DD.
+    pub date: Option<String>,
+    /// Against what.
+    pub against: Option<String>,
+    /// What is left open.
+    pub note: Option<String>,
+}
+
+impl From<&Evidence> for Grounds {
+    fn from(evidence: &Evidence) -> Grounds {
+        let Evidence { level, date, against, note } = evidence.clone();
+        Grounds { level: level.word(), date, against, note }
+    }
 }
 
 /// One field.
@@ -218,9 +235,13 @@ fn built_in(kind: &BuiltIn) -> Kind {
         types: kind.types.to_vec(),
         changes: kind.changes,
         atomicity: kind.atomicity,
-        evidence: kind.evidence,
-        date: None,
-        against: Some(kind.against.to_owned()),
+        evidence: Grounds {
+            level: kind.evidence,
+            date: None,
+            against: Some(kind.against.to_owned()),
+            note: None,
+        },
+        tlsa_evidence: None,
         ttl: None,
         about_ttl: None,
         fields: kind.fields.iter().map(field).collect(),
@@ -254,9 +275,8 @@ fn described(spec: &Spec) -> Kind {
         types: spec.types.clone(),
         changes: spec.semantics.word(),
         atomicity: Some(spec.atomicity),
-        evidence: spec.evidence.level.word(),
-        date: spec.evidence.date.clone(),
-        against: spec.evidence.against.clone(),
+        evidence: Grounds::from(&spec.evidence),
+        tlsa_evidence: spec.tlsa_evidence.as_ref().map(Grounds::from),
         ttl: limits(&spec.ttl),
         about_ttl: about(&spec.ttl),
         fields: spec.fields.iter().map(field).chain(options).collect(),

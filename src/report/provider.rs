@@ -2,7 +2,7 @@
 
 use crate::report::Output;
 use danesmith_providers::conformance::{Finding, Outcome};
-use danesmith_providers::kinds::{Kind, Setting};
+use danesmith_providers::kinds::{Grounds, Kind, Setting};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ const COLUMNS: usize = 80;
 pub fn list(kinds: &[Kind]) -> Output {
     let width = kinds.iter().map(|kind| kind.name.len()).max().unwrap_or(0).max(4);
     let left = |name: &str, types: &str, changes: &str, evidence: &str| {
-        format!("{name:width$}  {types:12}  {changes:7}  {evidence:19}  ")
+        format!("{name:width$}  {types:12}  {changes:7}  {evidence:21}  ")
     };
     let mut text = left("NAME", "TYPES", "CHANGES", "EVIDENCE") + "NEEDS\n";
     for kind in kinds {
@@ -26,7 +26,7 @@ pub fn list(kinds: &[Kind]) -> Output {
     let _ = write!(
         text,
         "\n{} kinds; {tlsa} write TLSA, and exec and lexicon tell when they run. Evidence: live\n\
-         (the real thing answered our tests), spec, recorded, docs, client (what another\n\
+         (the real thing answered our tests), spec, recording, docs, client (what another\n\
          program sends there), stand-in. `danesmith provider show NAME` tells more.\n",
         kinds.len()
     );
@@ -55,8 +55,8 @@ pub fn show(kind: &Kind) -> Output {
     let limits = kind.ttl.map(|(min, max)| format!("{min} to {max} seconds"));
     let ttl: Vec<&str> = limits.as_deref().into_iter().chain(kind.about_ttl.as_deref()).collect();
     line("ttl", &ttl.join("; "));
-    let against = kind.against.as_deref().map(|what| format!(" ({what})")).unwrap_or_default();
-    line("evidence", &(evidence(kind) + &against));
+    line("evidence", &grounds(&kind.evidence));
+    line("TLSA", &kind.tlsa_evidence.as_ref().map(grounds).unwrap_or_default());
     line("note", kind.note.as_deref().unwrap_or_default());
     line("docs", kind.docs.as_deref().unwrap_or_default());
     line("file", kind.file.as_deref().unwrap_or_default());
@@ -111,11 +111,28 @@ fn types(kind: &Kind) -> String {
     }
 }
 
+/// In the table: what TLSA rests on takes the place of the date where it is something else.
 fn evidence(kind: &Kind) -> String {
-    match &kind.date {
-        Some(date) => format!("{} {date}", kind.evidence),
-        None => kind.evidence.to_owned(),
+    let level = kind.evidence.level;
+    match (&kind.tlsa_evidence, &kind.evidence.date) {
+        (Some(tlsa), _) if tlsa.level != level => format!("{level}, TLSA {}", tlsa.level),
+        (_, Some(date)) => format!("{level} {date}"),
+        (_, None) => level.to_owned(),
     }
+}
+
+/// In full, with what is left open.
+fn grounds(grounds: &Grounds) -> String {
+    let Grounds { level, date, against, note } = grounds;
+    let date = date.as_deref().map(|date| format!(" {date}")).unwrap_or_default();
+    let against = against.as_deref().map(|what| format!(" ({what})")).unwrap_or_default();
+    let note = note.as_deref().map(|note| format!("; {note}")).unwrap_or_default();
+    format!("{level}{date}{against}{note}")
+}
+
+fn grounds_json(grounds: &Grounds) -> Value {
+    let Grounds { level, date, against, note } = grounds;
+    json!({"level": level, "date": date, "against": against, "note": note})
 }
 
 fn how(changes: &str) -> &'static str {
@@ -185,7 +202,8 @@ fn kind_json(kind: &Kind) -> Value {
         "types": kind.types.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "writes_tlsa": if kind.types.is_empty() { Value::Null } else { json!(kind.writes_tlsa()) },
         "semantics": kind.changes,
-        "evidence": {"level": kind.evidence, "date": kind.date, "against": kind.against},
+        "evidence": grounds_json(&kind.evidence),
+        "tlsa_evidence": kind.tlsa_evidence.as_ref().map(grounds_json),
         "ttl_seconds": kind.ttl.map(|(min, max)| json!({"min": min, "max": max})),
         "needs": kind.fields.iter().filter(|f| f.required).map(|f| f.name.as_str()).collect::<Vec<_>>(),
         "about_ttl": kind.about_ttl,

@@ -246,8 +246,8 @@ fn a_plugin_is_checked_against_the_whole_contract_without_a_configuration() {
 #[test]
 fn a_file_in_a_folder_of_ones_own_adds_a_host_that_a_check_proves() {
     let mut site = Site::new(Lab::start(with_pdns()));
-    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("providers/catalog/powerdns.yaml");
-    let text = fs::read_to_string(built_in).unwrap().replace("name: powerdns\n", "name: myhost\n");
+    let written = Path::new(env!("CARGO_MANIFEST_DIR")).join("providers/tests/catalog/steps/myhost.yaml");
+    let text = fs::read_to_string(written).unwrap();
     let files = site.lab.dir().join("files");
     fs::create_dir(&files).unwrap();
     fs::set_permissions(&files, fs::Permissions::from_mode(0o755)).unwrap();

@@ -85,6 +85,7 @@ fn whole(root: &Node, reading: &mut Reading<'_>) -> Option<Spec> {
     };
     let saved = reading.known.session.iter().cloned().collect();
     let (list, write) = (list?, write?);
+    let (evidence, tlsa_evidence) = evidence?;
     let semantics = match &write {
         Write::Sets { .. } => Semantics::RrSet,
         Write::Values { .. } if list.id.is_some() => Semantics::Record,
@@ -96,7 +97,8 @@ fn whole(root: &Node, reading: &mut Reading<'_>) -> Option<Spec> {
         title: title?,
         docs,
         note,
-        evidence: evidence?,
+        evidence,
+        tlsa_evidence,
         types: types.iter().filter_map(|word| record_type(word)).collect(),
         fields: config,
         semantics,

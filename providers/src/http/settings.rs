@@ -1,6 +1,6 @@
 //! The describing part of a file: its name, its evidence, what the configuration gives, TTLs and rates.
 
-use super::fields::Reading;
+use super::fields::{Fields, Reading};
 use super::spec::{Evidence, Field, Level, Rate, Spec, TtlRules};
 use super::yaml::{Node, Yaml};
 use std::time::Duration;
@@ -20,12 +20,21 @@ pub(super) fn name(node: &Node, reading: &mut Reading<'_>) -> Option<String> {
     Some(name)
 }
 
-pub(super) fn evidence(node: &Node, reading: &mut Reading<'_>) -> Option<Evidence> {
-    let fields = reading.fields(node, "`evidence`", &["level", "date", "against", "note"]);
+/// What a file rests on, and what its TLSA does where that is something else.
+pub(super) fn evidence(node: &Node, reading: &mut Reading<'_>) -> Option<(Evidence, Option<Evidence>)> {
+    let fields = reading.fields(node, "`evidence`", &["level", "date", "against", "note", "TLSA"]);
+    let tlsa = fields.get("TLSA").and_then(|node| {
+        let fields = reading.fields(node, "`TLSA`", &["level", "date", "against", "note"]);
+        grounds(node, &fields, reading)
+    });
+    Some((grounds(node, &fields, reading)?, tlsa))
+}
+
+fn grounds(node: &Node, fields: &Fields<'_>, reading: &mut Reading<'_>) -> Option<Evidence> {
     let levels = [
         ("live", Level::Live),
         ("spec", Level::Spec),
-        ("recorded", Level::Recorded),
+        ("recording", Level::Recording),
         ("docs", Level::Docs),
         ("client", Level::Client),
     ];

@@ -23,6 +23,8 @@ pub struct Spec {
     pub note: Option<String>,
     /// How much of this was tried, and where.
     pub evidence: Evidence,
+    /// The same for TLSA, where it is another.
+    pub tlsa_evidence: Option<Evidence>,
     /// Record types it can write.
     pub types: Vec<RecordType>,
     /// What the configuration must or may give, in the order of the file.
@@ -62,6 +64,12 @@ impl Spec {
         super::load::spec(text, file)
     }
 
+    /// What a record type rests on.
+    pub fn evidence_of(&self, rtype: RecordType) -> &Evidence {
+        let own = self.tlsa_evidence.as_ref().filter(|_| rtype == RecordType::TLSA);
+        own.unwrap_or(&self.evidence)
+    }
+
     /// The field of that name.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
@@ -89,7 +97,7 @@ pub enum Level {
     /// The vendor's machine-readable description accepted our requests.
     Spec,
     /// Recorded traffic of others agrees.
-    Recorded,
+    Recording,
     /// Written from documentation, never tried.
     Docs,
     /// Known only from what another program sends there, never tried.
@@ -102,7 +110,7 @@ impl Level {
         match self {
             Level::Live => "live",
             Level::Spec => "spec",
-            Level::Recorded => "recorded",
+            Level::Recording => "recording",
             Level::Docs => "docs",
             Level::Client => "client",
         }

@@ -7,10 +7,13 @@ mod drive;
 #[path = "../support/fetched.rs"]
 mod fetched;
 mod files;
+mod known;
 mod models;
 mod mutated;
+mod reach;
 mod sample;
 mod signature;
+mod steps;
 mod table;
 mod tree;
 mod wire;

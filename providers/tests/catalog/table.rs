@@ -1,51 +1,17 @@
 //! The table of providers in `README.md` is made from the files; BLESS=1 writes it anew.
 
 use super::files::{catalog, here, spec};
-use danesmith_providers::Semantics;
-use danesmith_providers::http::Spec;
+use super::reach;
+use danesmith_providers::http::{Evidence, Semantics, Spec};
 use hickory_proto::rr::RecordType;
 use std::fs;
 
 /// Where the generated part of README.md stands.
 const MARKS: (&str, &str) = ("<!-- made by tests/catalog/table.rs: begin -->\n", "<!-- end -->\n");
 
-/// Described hosts that neither acme.sh 3.1.4 nor dns-lexicon 3.25.2 reaches, looked up in November 2026: no script of
-/// that name among acme.sh's published `dnsapi/`, no provider module in dns-lexicon. Those marked in the second list have
-/// a script in proposals to acme.sh that were not part of 3.1.4.
-const LEGO_ONLY: [&str; 25] = [
-    "axelname",
-    "binarylane",
-    "bluecat",
-    "brandit",
-    "civo",
-    "cloudru",
-    "derak",
-    "epik",
-    "excedo",
-    "f5xc",
-    "gigahostno",
-    "hostingnl",
-    "liara",
-    "lightsail",
-    "manageengine",
-    "netnod",
-    "nifcloud",
-    "octenium",
-    "otc",
-    "rainyun",
-    "rimuhosting",
-    "uniteddomains",
-    "vegadns",
-    "vinyldns",
-    "vkcloud",
-];
-const PROPOSED: [&str; 2] = ["nodion", "virtualname"];
-/// Services behind acme.sh's scripts and dns-lexicon together, names normalised by hand in August 2026: an estimate.
-const BY_ADAPTERS: usize = 193;
-
 fn table(specs: &[Spec]) -> String {
     let mut lines =
-        vec!["| name | host | types | changes | evidence |".to_owned(), "|---|---|---|---|---|".to_owned()];
+        vec!["| name | host | types | changes | rests on |".to_owned(), "|---|---|---|---|---|".to_owned()];
     for spec in specs {
         let types: Vec<String> = spec.types.iter().map(ToString::to_string).collect();
         let semantics = match spec.semantics {
@@ -53,27 +19,40 @@ fn table(specs: &[Spec]) -> String {
             Semantics::RrSet => "whole RRsets",
             Semantics::Value => "value by value",
         };
-        let date = spec.evidence.date.as_deref().map(|date| format!(", {date}")).unwrap_or_default();
+        let evidence = evidence(spec);
         let host = match &spec.docs {
             Some(docs) => format!("[{}]({docs})", spec.title),
             None => spec.title.clone(),
         };
-        let evidence = format!("{}{date}", spec.evidence.level.word());
         lines.push(format!("| `{}` | {host} | {} | {semantics} | {evidence} |", spec.name, types.join(", ")));
     }
     lines.join("\n")
 }
 
+/// Level and date, what is left open, and the same for TLSA where it is something else.
+fn evidence(spec: &Spec) -> String {
+    let grounds = |evidence: &Evidence| {
+        let date = evidence.date.as_deref().unwrap_or("no date");
+        let note = evidence.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
+        format!("{}, {date}{note}", evidence.level.word())
+    };
+    let tlsa =
+        spec.tlsa_evidence.as_ref().map(|tlsa| format!(". TLSA: {}", grounds(tlsa))).unwrap_or_default();
+    format!("{}{tlsa}", grounds(&spec.evidence)).replace('|', "\\|")
+}
+
 fn counts(specs: &[Spec]) -> String {
-    let with_tlsa = specs.iter().filter(|spec| spec.types.contains(&RecordType::TLSA)).count();
-    let beyond = specs.iter().filter(|spec| LEGO_ONLY.contains(&spec.name.as_str())).count();
-    let proposed = specs.iter().filter(|spec| PROPOSED.contains(&spec.name.as_str())).count();
+    let (with_tlsa, levels) = reach::with_tlsa(specs);
+    let reach = reach::reach();
     format!(
-        "{} hosts are described here, {with_tlsa} of them with TLSA; RFC 2136 comes on top. {beyond} of them are reached \
-         neither by acme.sh nor by dns-lexicon ({proposed} more only by proposals to acme.sh), so that together with the \
-         adapters, which reach about {BY_ADAPTERS} services by those two, danesmith reaches about {}.",
+        "{} hosts are described here, {with_tlsa} of them with TLSA ({levels}); RFC 2136 comes on top. The scripts of acme.sh \
+         3.1 and dns-lexicon 3.25.2 come to {} services; {} of ours are none of them (for {} there are scripts beyond \
+         that list), so that with the adapters danesmith reaches {}.",
         specs.len(),
-        BY_ADAPTERS + beyond + proposed,
+        reach.adapters.len(),
+        reach.beyond.len(),
+        reach.proposed,
+        reach.all(),
     )
 }
 
@@ -100,7 +79,15 @@ fn every_file_says_where_it_comes_from_and_what_it_needs() {
     for (name, _) in catalog() {
         let spec = spec(&name);
         assert!(spec.docs.as_ref().is_some_and(|docs| docs.starts_with("https://")), "{name}: docs");
-        assert!(spec.evidence.date.is_some() || spec.evidence.against.is_some(), "{name}: evidence");
+        assert!(spec.tlsa_evidence.is_none() || spec.types.contains(&RecordType::TLSA), "{name}: TLSA?");
+        let more = spec.tlsa_evidence.as_ref().is_some_and(|tlsa| tlsa.level < spec.evidence.level);
+        assert!(!more, "{name}: TLSA goes by the same requests, so it cannot rest on more than they do");
+        for evidence in [Some(&spec.evidence), spec.tlsa_evidence.as_ref()].into_iter().flatten() {
+            assert!(
+                evidence.date.is_some() && evidence.against.is_some(),
+                "{name}: evidence without date or against"
+            );
+        }
         let told = spec.note.is_some() || spec.fields.iter().any(|field| field.doc.is_some());
         assert!(told, "{name}: what the credential must be able to do");
         assert!(spec.fields.iter().any(|field| field.secret), "{name}: no secret?");

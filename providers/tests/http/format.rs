@@ -61,7 +61,7 @@ fn every_mistake_is_told_with_its_line_and_column() {
         ("| join('; ')", "| glue('; ')", "\"body.errors | map", "unknown filter"),
         ("class: exists", "class: fine", "fine}", "`fine` is not one of ok, exists, auth"),
         ("types: [TXT, TLSA]", "types: [TXT, MX]", "[TXT, MX]", "`MX` is no type that can be written"),
-        ("level: docs", "level: hearsay", "hearsay", "is not one of live, spec, recorded, docs"),
+        ("level: docs", "level: hearsay", "hearsay", "is not one of live, spec, recording, docs"),
         ("date: 2024-08-06", "date: 2024-13-06", "{level: docs, date: 2024-13", "no date of the form"),
         ("[1200/5min]", "[4/fortnight]", "[4/fort", "is no rate"),
         ("  post:", "  put: /x\n  post:", "/x\n", "two requests"),

@@ -35,8 +35,10 @@ pub(super) fn look_up<T: Ord + Clone>(found: &Found<T>, now: Timestamp, findings
             // Resolvers that drop signatures make every signed name look so.
             let but = match found.servers.iter().any(is_bogus) {
                 true => "",
-                false => ". No server of the zone was seen to answer so: ask another resolver (--resolver ADDRESS), this \
-                          one may drop signatures",
+                false => {
+                    ". No server of the zone was seen to answer so: ask another resolver (--resolver ADDRESS), this \
+                          one may drop signatures"
+                }
             };
             findings.push(Finding::critical("lookup-bogus", &title, bogus(why) + but));
         }
