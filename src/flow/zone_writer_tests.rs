@@ -30,7 +30,13 @@ impl Provider for Host {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { types: vec![RecordType::TXT], atomicity: Atomicity::Batch, min_ttl: 0, max_ttl: 1 }
+        Capabilities {
+            types: vec![RecordType::TXT],
+            semantics: None,
+            atomicity: Atomicity::Batch,
+            min_ttl: 0,
+            max_ttl: 1,
+        }
     }
 
     async fn preflight(&self, _: &Name, _: &[(Name, RecordType)]) -> Result<(), Refusal> {

@@ -3,7 +3,7 @@
 
 use super::wire::{self, Request};
 use super::zone::{Change, Record, Zone};
-use danesmith_providers::http::Semantics;
+use danesmith_providers::Semantics;
 
 /// The part of a request that says what shall stand, and the whole of it.
 pub(crate) struct Said {

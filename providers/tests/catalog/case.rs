@@ -7,7 +7,7 @@ use super::sample::Sample;
 use super::tree::{self, Scope};
 use super::wire::{Reply, Request};
 use super::zone::Zone;
-use danesmith_providers::http::Semantics;
+use danesmith_providers::Semantics;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;

@@ -2,7 +2,8 @@
 
 use super::files::{catalog, here, spec};
 use super::reach;
-use danesmith_providers::http::{Evidence, Semantics, Spec};
+use danesmith_providers::Semantics;
+use danesmith_providers::http::{Evidence, Spec};
 use hickory_proto::rr::RecordType;
 use std::fs;
 
