@@ -62,7 +62,7 @@ fn every_mistake_is_told_with_its_line_and_column() {
         ("class: exists", "class: fine", "fine}", "`fine` is not one of ok, exists, auth"),
         ("types: [TXT, TLSA]", "types: [TXT, MX]", "[TXT, MX]", "`MX` is no type that can be written"),
         ("level: spec", "level: hearsay", "hearsay", "is not one of live, spec, recording, docs"),
-        ("date: 2024-08-06", "date: 2024-13-06", "2024-13", "no date of the form"),
+        ("date: 2024-08-06", "date: 2024-13-06", "level: spec", "no date of the form"),
         ("[1200/5min]", "[4/fortnight]", "[4/fort", "is no rate"),
         ("  post:", "  put: /x\n  post:", "/x\n", "two requests"),
         ("min: 60", "min: sixty", "sixty", "`sixty` is not defined here"),
