@@ -30,7 +30,10 @@ impl Missing {
 /// Says plainly that something is not tested here.
 pub(crate) fn left_out(what: &str, why: &str) {
     let line = format!("NOT RUN: {what}: {}", why.replace('\n', " "));
-    println!("{line}");
+    #[allow(clippy::print_stdout)] // the runner shows it with the test
+    {
+        println!("{line}");
+    }
     let kept = target().and_then(|folder| {
         let mut file = File::options().create(true).append(true).open(folder.join("skipped.txt")).ok()?;
         file.write_all(format!("{line}\n").as_bytes()).ok()
@@ -70,7 +73,7 @@ pub(crate) fn npm(folder: &str, package: &str) -> Result<PathBuf, Missing> {
 fn once(
     folder: &str,
     what: &str,
-    make: impl FnOnce(&Path) -> Result<(), String>,
+    make: impl Fn(&Path) -> Result<(), String>,
     answers: impl FnOnce(&Path) -> Result<(), String>,
 ) -> Result<PathBuf, Missing> {
     let root =
@@ -83,7 +86,14 @@ fn once(
     if fs::read_to_string(&made).is_ok_and(|of| of == what) {
         return Ok(root);
     }
-    if let Err(why) = make(&root) {
+    // Registries have bad minutes.
+    let again = |made: Result<(), String>, pause: u64| {
+        made.or_else(|_| {
+            std::thread::sleep(std::time::Duration::from_secs(pause));
+            make(&root)
+        })
+    };
+    if let Err(why) = [5, 20].into_iter().fold(make(&root), again) {
         let missing = Missing::here(format!("{what} cannot be installed: {why}"));
         return Err(Missing { fails: missing.fails || answers(&root).is_ok(), ..missing });
     }
