@@ -33,6 +33,7 @@ fn tell(panic: &PanicHookInfo<'_>) -> u8 {
 
 /// Debug builds only: a test sees how a defect ends.
 #[cfg(debug_assertions)]
+#[expect(clippy::panic, reason = "that is what it is for")]
 pub(super) fn on_purpose() {
     if let Some(words) = std::env::var_os("DANESMITH_TEST_PANIC") {
         std::panic::panic_any(words);
