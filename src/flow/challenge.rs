@@ -86,11 +86,17 @@ pub(super) async fn publish(
         })
         .collect();
     let patience = targets.iter().filter_map(|(at, _)| world.zone_of(&at.via)).map(|z| z.propagation).max();
-    // Looking begins at once: while the writer reads its change back, the other servers may have it already. A failed
-    // look does not stop the writer: what is taken back next must not be on its way any more.
-    let written = pin!(write(world, &targets, &stale));
-    let seen = pin!(wait(world, &expected, patience.unwrap_or_default()));
-    match select(written, seen).await {
+    // Looking begins at once: while the writer reads its change back, the other servers may have it already.
+    written_and_seen(write(world, &targets, &stale), wait(world, &expected, patience.unwrap_or_default()))
+        .await
+}
+
+/// A failed look does not stop the writer: what is taken back next must not be on its way any more.
+async fn written_and_seen(
+    write: impl Future<Output = Result<()>>,
+    look: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    match select(pin!(write), pin!(look)).await {
         Either::Left((written, seen)) => {
             written?;
             seen.await
@@ -165,4 +171,34 @@ pub(super) async fn answer(
         retry_after = retry_after.max(answered.retry_after);
     }
     Ok(Polled { value: challenges.len(), retry_after })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    async fn after(ms: u64, failure: Option<&str>, done: &AtomicBool) -> Result<()> {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        done.store(true, Ordering::SeqCst);
+        failure.map_or(Ok(()), |why| Err(Error::new(Kind::Remote, "try", why)))
+    }
+
+    /// What is told, and whether writing and looking came to their ends.
+    async fn outcome(write: (u64, Option<&str>), look: (u64, Option<&str>)) -> (String, bool, bool) {
+        let (written, seen) = Default::default();
+        let result = written_and_seen(after(write.0, write.1, &written), after(look.0, look.1, &seen)).await;
+        let told = result.err().map_or_else(String::new, |e| e.cause);
+        (told, written.into_inner(), seen.into_inner())
+    }
+
+    #[tokio::test]
+    async fn a_failed_look_waits_for_the_write_and_a_failed_write_for_no_look() {
+        assert_eq!(outcome((40, None), (0, Some("late"))).await, ("late".into(), true, true));
+        assert_eq!(outcome((0, Some("refused")), (40, None)).await, ("refused".into(), true, false));
+        assert_eq!(outcome((40, Some("refused")), (0, None)).await, ("refused".into(), true, true));
+        assert_eq!(outcome((0, None), (40, None)).await, (String::new(), true, true));
+    }
 }

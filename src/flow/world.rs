@@ -121,7 +121,7 @@ impl World {
         let writes = zones
             .into_iter()
             .map(|((via, zone), changes)| async move { self.writer(&via)?.apply(&zone, changes).await });
-        join_all(writes).await.into_iter().collect::<Result<Vec<_>>>().map(|_| ())
+        all_ended(writes).await
     }
 
     /// The servers to look at for `zone`, which the configured zone `via` covers; asked once per run, and
@@ -156,6 +156,11 @@ impl World {
     }
 }
 
+/// Runs all of them to their ends, then tells the first failure.
+async fn all_ended<T>(work: impl IntoIterator<Item = impl Future<Output = Result<T>>>) -> Result<()> {
+    join_all(work).await.into_iter().collect::<Result<Vec<_>>>().map(|_| ())
+}
+
 /// The servers of `check:`; when it is empty, those of the zone's NS sets.
 pub(super) async fn servers_of(reads: &dyn Reads, check: &[String], zone: &Name) -> Result<Vec<Server>> {
     if check.is_empty() {
@@ -170,4 +175,27 @@ pub(super) async fn servers_of(reads: &dyn Reads, check: &[String], zone: &Name)
 
 fn missing(what: &str, name: &str) -> Error {
     Error::new(Kind::Config, "use zones.yaml", format!("no {what} `{name}`"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_failure_is_told_when_the_others_have_ended() {
+        let ended = AtomicUsize::new(0);
+        let work = [0, 20, 40].map(|ms| {
+            let ended = &ended;
+            async move {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                ended.fetch_add(1, Ordering::SeqCst);
+                if ms == 40 { Ok(()) } else { Err(missing("zone", &ms.to_string())) }
+            }
+        });
+        assert_eq!(all_ended(work).await.unwrap_err().cause, "no zone `0`");
+        assert_eq!(ended.load(Ordering::SeqCst), 3);
+    }
 }

@@ -69,3 +69,14 @@ async fn a_race_that_is_never_won_ends_and_says_nxrrset() {
     assert!(error.hint.unwrap().contains("who else writes there"));
     assert_eq!(provider.counters().updates, 31);
 }
+
+#[tokio::test]
+async fn a_value_that_a_lagging_copy_does_not_show_yet_is_removed_all_the_same() {
+    let lagging = Liar::start(Lie::Lagging).await;
+    let provider = provider(lagging.address, |_| {});
+    let seen = provider.list(&zone(), &name(CHALLENGE), TXT).await.unwrap();
+    assert_eq!(seen.values, [], "the copy lags");
+    let gone = [change(CHALLENGE, &[], &[txt("just written")])];
+    assert_eq!(provider.apply(&zone(), &gone).await.unwrap(), Applied { writes: 1 });
+    assert!(lagging.has_removed());
+}

@@ -6,7 +6,8 @@ use hickory_proto::rr::rdata::TSIG;
 use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
 use hickory_proto::rr::{DNSClass, RData, Record, TSigner};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
@@ -40,12 +41,16 @@ pub enum Lie {
     Echo,
     /// Two forgeries first, then the honest answer (UDP).
     ForgeriesFirst,
+    /// Holds one TXT value, "just written", which its answers show only 300 ms after it has started: a signed copy that
+    /// lags behind. Updates are judged by what is held.
+    Lagging,
     /// Says of every update that somebody else has just written there: NXRRSET, signed.
     Contested,
 }
 
 pub struct Liar {
     pub address: SocketAddr,
+    memory: Memory,
     tasks: [tokio::task::JoinHandle<()>; 2],
 }
 
@@ -55,7 +60,16 @@ impl Drop for Liar {
     }
 }
 
-type Memory = Arc<Mutex<Option<Vec<u8>>>>;
+#[derive(Default)]
+struct Remembered {
+    first: Option<Vec<u8>>,
+    removed: Option<Instant>,
+}
+
+type Memory = Arc<Mutex<Remembered>>;
+
+/// How long a lagging copy lags.
+const LAG: Duration = Duration::from_millis(300);
 
 impl Liar {
     pub async fn start(lie: Lie) -> Self {
@@ -67,8 +81,14 @@ impl Liar {
         };
         let address = tcp.local_addr().unwrap();
         let memory = Memory::default();
+        let kept = memory.clone();
         let tasks = [tokio::spawn(by_udp(udp, lie, memory.clone())), tokio::spawn(by_tcp(tcp, lie, memory))];
-        Liar { address, tasks }
+        Liar { address, memory: kept, tasks }
+    }
+
+    /// Whether a lagging one was told to remove its value.
+    pub fn has_removed(&self) -> bool {
+        self.memory.lock().unwrap().removed.is_some()
     }
 }
 
@@ -106,6 +126,10 @@ fn answers(lie: Lie, request: &[u8], memory: &Memory) -> Vec<Vec<u8>> {
     let honest = || signed(&request_message, &mac, "k256.", SECRET, now());
     let is_update = request_message.op_code == OpCode::Update;
     let one = match lie {
+        Lie::Lagging => {
+            let answer = lagging(&request_message, &mut memory.lock().unwrap());
+            sign(&request_message, answer, &mac, ("k256.", SECRET), now())
+        }
         Lie::Contested if is_update => {
             let answer = response(&request_message, ResponseCode::NXRRSet);
             sign(&request_message, answer, &mac, ("k256.", SECRET), now())
@@ -129,6 +153,30 @@ fn answers(lie: Lie, request: &[u8], memory: &Memory) -> Vec<Vec<u8>> {
         }
     };
     vec![one]
+}
+
+fn lagging(request: &Message, memory: &mut Remembered) -> Message {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = *START.get_or_init(Instant::now);
+    if request.op_code == OpCode::Update {
+        // RFC 2136 §2.4: prerequisites stand where answers stand
+        let expects_nothing = request.answers.iter().any(|record| record.dns_class == DNSClass::NONE);
+        return match (expects_nothing, memory.removed) {
+            (true, None) => response(request, ResponseCode::YXRRSet),
+            (false, Some(_)) => response(request, ResponseCode::NXRRSet),
+            (false, None) => {
+                memory.removed = Some(Instant::now());
+                response(request, ResponseCode::NoError)
+            }
+            (true, Some(_)) => response(request, ResponseCode::NoError),
+        };
+    }
+    let mut answer = response(request, ResponseCode::NoError);
+    let shown = start.elapsed() >= LAG && memory.removed.is_none_or(|at| at.elapsed() < LAG);
+    if shown && let Some(query) = request.queries.first() {
+        answer.add_answer(Record::from_rdata(query.name().clone(), 60, super::txt("just written")));
+    }
+    answer
 }
 
 fn response(request: &Message, rcode: ResponseCode) -> Message {
@@ -179,7 +227,7 @@ fn tsig_record(key: &str, tsig: TSIG) -> Box<Record<TSIG>> {
 }
 
 fn replayed(request: &[u8], memory: &Memory, honest: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
-    let first = memory.lock().unwrap().get_or_insert_with(honest).clone();
+    let first = memory.lock().unwrap().first.get_or_insert_with(honest).clone();
     [&request[..2], &first[2..]].concat()
 }
 
