@@ -80,7 +80,8 @@ fn the_fifty_first_new_set_of_a_domain_is_limited_and_a_renewal_is_not() {
     let mut authority = Authority { issued: all, ..Authority::default() };
     authority.certificates.insert("a.1".into(), Certificate { names: of(1), ..signed(0, DAY) });
     let apex = Name::from_ascii("example.org.").unwrap();
-    let limit = |names: &[String]| authority.limit(names, &[apex.clone()], |_| Some(apex.clone()), HOUR);
+    let limit =
+        |names: &[String]| authority.limit(names, std::slice::from_ref(&apex), |_| Some(apex.clone()), HOUR);
     assert_eq!(limit(&of(50)).map(|(_, until)| until), Some(7 * DAY));
     assert_eq!(limit(&of(1)), None);
 }

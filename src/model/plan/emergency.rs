@@ -65,7 +65,7 @@ pub(super) fn earliest(wanted: &Wanted, durable: &Document, key: SpkiDigest, now
 
 /// The refusal, with the costs of both ways where the key leaked.
 pub(super) fn told(wanted: &Wanted, durable: &Document, blocked: &Blocked, now: Timestamp) -> Refusal {
-    let plain = blocked.refusal.clone();
+    let plain = Refusal::clone(&blocked.refusal);
     let Some(Wish::Emergency { switch_now }) = wanted.wish else { return plain };
     if wanted.owners.is_empty() {
         return plain; // nothing is pinned: no cache holds anything

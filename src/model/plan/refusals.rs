@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Blocked {
     /// Earliest time at which it may succeed; `None`: time does not heal it.
     pub(super) until: Option<Timestamp>,
-    pub(super) refusal: Refusal,
+    pub(super) refusal: Box<Refusal>,
     /// What has to be done before even `--emergency --switch-now` may go on; `None`: it goes on at once.
     pub(super) first: Option<&'static str>,
 }
@@ -21,7 +21,7 @@ pub(super) struct Blocked {
 impl Blocked {
     /// Time heals it, and nothing else is needed for `--switch-now`.
     pub(super) fn until(until: Timestamp, refusal: Refusal) -> Blocked {
-        Blocked { until: Some(until), refusal, first: None }
+        Blocked { until: Some(until), refusal: Box::new(refusal), first: None }
     }
 
     /// Not even `--switch-now` helps before this is done.
@@ -32,7 +32,7 @@ impl Blocked {
 
 impl From<Refusal> for Blocked {
     fn from(refusal: Refusal) -> Blocked {
-        Blocked { until: None, refusal, first: Some("do what is said above") }
+        Blocked { until: None, refusal: Box::new(refusal), first: Some("do what is said above") }
     }
 }
 

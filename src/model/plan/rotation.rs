@@ -138,7 +138,8 @@ fn ripe(
         }
         let stands = view.everywhere.contains(&key);
         // Who forces the switch minds no server that is silent, if others are seen to have the pin.
-        if (!view.silent.is_empty() || !view.doubtful.is_empty()) && !(forced && stands) {
+        let sure = view.silent.is_empty() && view.doubtful.is_empty();
+        if !(sure || forced && stands) {
             let blocked = not_yet(refusals::not_sure(owner, &view, again));
             return Err(if stands { blocked } else { blocked.but_first(SHOW_THE_PIN) });
         }
