@@ -226,7 +226,7 @@ fn tlsa_json(record: &Tlsa) -> Value {
 
 fn found_json<T>(found: &Found<T>, show: impl Fn(&T) -> Value) -> Value {
     let (why, until) = match &found.trust {
-        Ok(Trust::Secure { until }) => (None, Some(until.to_string())),
+        Ok(Trust::Secure { until, .. }) => (None, Some(until.to_string())),
         Ok(Trust::Insecure(why) | Trust::Bogus(why)) | Err(why) => (Some(why.clone()), None),
     };
     let servers: Vec<Value> = found
@@ -269,7 +269,8 @@ mod tests {
             serial: None,
             refresh: None,
         };
-        let trust = Ok(Trust::Secure { until: "2026-11-24T00:00:00Z".parse().unwrap() });
+        let until = "2026-11-24T00:00:00Z".parse().unwrap();
+        let trust = Ok(Trust::Secure { until, last: until });
         let (name, at) = (name.to_owned(), name.to_owned());
         Found { name, rtype, at, trust, records: records.to_vec(), ttl: 3600, servers: vec![server] }
     }

@@ -72,7 +72,7 @@ fn word(rtype: RecordType) -> &'static str {
 
 pub(super) fn trust(security: &Security) -> Trust {
     match security {
-        Security::Secure { until, .. } => Trust::Secure { until: *until },
+        Security::Secure { until, last } => Trust::Secure { until: *until, last: *last },
         Security::Insecure(why) => Trust::Insecure(why.clone()),
         Security::Bogus(why) => Trust::Bogus(why.clone()),
     }

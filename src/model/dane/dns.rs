@@ -110,7 +110,7 @@ pub(super) fn signatures<T>(found: &Found<T>, ttl: u32, now: Timestamp) -> Optio
     let own = found.trust.as_ref().ok();
     let theirs = found.servers.iter().filter_map(|at| at.answer.as_ref().ok().map(|(_, trust)| trust));
     let ends = own.into_iter().chain(theirs).filter_map(|trust| match trust {
-        Trust::Secure { until } => Some(*until),
+        Trust::Secure { until, .. } => Some(*until),
         Trust::Insecure(_) | Trust::Bogus(_) => None,
     });
     let until = ends.min()?;

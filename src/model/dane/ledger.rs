@@ -183,7 +183,7 @@ fn horizon(host: &HostView) -> Option<Finding> {
     let own = host.tlsa.trust.as_ref().ok();
     let theirs = host.tlsa.servers.iter().filter_map(|at| at.answer.as_ref().ok().map(|(_, trust)| trust));
     let ends = own.into_iter().chain(theirs).filter_map(|trust| match trust {
-        Trust::Secure { until } => Some(*until),
+        Trust::Secure { last, .. } => Some(*last),
         Trust::Insecure(_) | Trust::Bogus(_) => None,
     });
     let until = ends.max().filter(|_| !host.tlsa.records.is_empty())?;

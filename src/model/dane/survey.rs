@@ -13,6 +13,8 @@ pub enum Trust {
     Secure {
         /// When the first of its signatures ends.
         until: Timestamp,
+        /// When the last of them ends: until then it can be replayed.
+        last: Timestamp,
     },
     /// Provably unsigned; why.
     Insecure(String),

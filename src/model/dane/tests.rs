@@ -23,7 +23,11 @@ fn in_hours(hours: i64) -> Timestamp {
 }
 
 fn secure() -> Trust {
-    Trust::Secure { until: in_hours(240) }
+    secure_until(240)
+}
+
+fn secure_until(hours: i64) -> Trust {
+    Trust::Secure { until: in_hours(hours), last: in_hours(hours) }
 }
 
 fn insecure() -> Trust {
@@ -309,14 +313,14 @@ fn endpoints_without_tls_stop_mail_where_there_are_records() {
 
 #[test]
 fn signatures_that_end_soon_are_told_before_they_do() {
-    let ends = |hours| with(|s, _| s.hosts[0].tlsa.trust = Ok(Trust::Secure { until: in_hours(hours) }));
+    let ends = |hours| with(|s, _| s.hosts[0].tlsa.trust = Ok(secure_until(hours)));
     // TTL 1 h and an hour until the next look
     assert_eq!(ends(1), [(Critical, "rrsig-expires")]);
     assert_eq!(ends(3), [(Warn, "rrsig-expires")]);
     assert_eq!(ends(71), [(Warn, "rrsig-expires")]);
     assert_eq!(ends(73), []);
     let one_server = |s: &mut Survey, _: &[Vec<u8>]| {
-        s.hosts[0].a.servers[0].answer.as_mut().unwrap().1 = Trust::Secure { until: in_hours(1) };
+        s.hosts[0].a.servers[0].answer.as_mut().unwrap().1 = secure_until(1);
     };
     assert_eq!(with(one_server), [(Critical, "rrsig-expires")]);
 }

@@ -73,7 +73,8 @@ fn books_that_agree_add_only_times() {
         forced: false,
     });
     let mut view = host(&chain, &[pin(&chain), spare(1)]);
-    view.tlsa.servers[1].answer.as_mut().unwrap().1 = Trust::Secure { until: in_hours(250) };
+    view.tlsa.servers[1].answer.as_mut().unwrap().1 =
+        Trust::Secure { until: in_hours(230), last: in_hours(250) };
     let found = books_say(&view, &document, (Some(key(&chain)), Some(BACKUP)), &BTreeMap::new());
     let times: Vec<_> = found.iter().map(|finding| (finding.severity, finding.check, finding.time)).collect();
     // two TTLs of an hour and the policy's slack after the pin was seen everywhere
@@ -111,7 +112,7 @@ fn signatures_must_outlive_the_ttls_of_the_past_too() {
     let chain = self_signed();
     let mut document = books(key(&chain));
     let mut view = host(&chain, &[pin(&chain), spare(1)]);
-    view.tlsa.trust = Ok(Trust::Secure { until: in_hours(5) });
+    view.tlsa.trust = Ok(secure_until(5));
     let judged = |document: &Document| {
         let of_books = books_say(&view, document, (Some(key(&chain)), Some(BACKUP)), &BTreeMap::new());
         let all = with_books(judge(&survey(view.clone()), now()), of_books);
