@@ -30,7 +30,8 @@ impl Provider for Host {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { types: vec![RecordType::TXT], atomicity: Atomicity::Batch, min_ttl: 0, max_ttl: 1 }
+        let (types, atomicity) = (vec![RecordType::TXT], Atomicity::Batch);
+        Capabilities { types, semantics: None, atomicity, min_ttl: 0, max_ttl: 1 }
     }
 
     async fn preflight(&self, _: &Name, _: &[(Name, RecordType)]) -> Result<(), Refusal> {
