@@ -22,6 +22,7 @@ mod totp;
 mod value;
 mod yaml;
 
+pub use crate::Semantics;
 pub use client::check_address;
 pub(crate) use client::retry_after;
 pub use options::{Options, Setting};
