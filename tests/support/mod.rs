@@ -200,7 +200,7 @@ impl Lab {
 
     /// The record data `server` has, one per line in dig's presentation format, sorted. Empty when there is none.
     pub fn dig(&self, server: &str, name: &str, rtype: &str) -> Vec<String> {
-        let text = self.run("dig", &["+short", "+time=2", "+tries=2", &format!("@{server}"), name, rtype]);
+        let text = self.run("dig", &["+short", "+time=5", "+tries=3", &format!("@{server}"), name, rtype]);
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         lines.sort();
         lines
