@@ -23,7 +23,7 @@ const OURS: u32 = 70_041;
 const THEIRS: u32 = 70_011;
 const NEIGHBOURS: u32 = 70_021;
 /// So many at once: all together would run out of time on a busy machine.
-static TURNS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(16);
+static TURNS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(6);
 /// Headers that say nothing of the host.
 const DULL: [&str; 6] = ["host", "user-agent", "accept", "accept-encoding", "content-length", "connection"];
 
