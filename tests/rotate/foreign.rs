@@ -76,6 +76,8 @@ fn a_renewal_from_another_issuer_is_told_where_the_former_one_is_pinned() {
     // pebble makes new keys when it starts, and knows no account
     post.lab.stop_daemon(Daemon::Pebble);
     post.lab.start_daemon(Daemon::Pebble);
+    let registered = || post.run(&["account", "register"]).code == 0;
+    eventually(Duration::from_secs(20), "the CA knows the account", registered);
     make_renewal_due(&post);
     let run = post.run(&["apply"]).ends(0);
     let warnings = run.json["certificates"][0]["warnings"].to_string();
