@@ -53,7 +53,7 @@ fn the_example_loads_as_it_stands() {
     assert_eq!(desired.certificates.len(), 5);
     assert_eq!(desired.certificates["mx1"].names, ["*.example.org", "example.org"]);
     assert_eq!(desired.certificates["mx4"].endpoints, Endpoints::Unchecked);
-    assert_eq!(desired.certificates["mx1"].renew, Renew::Before(Duration::from_secs(30 * 86_400)));
+    assert_eq!(desired.certificates["mx1"].renew, Renew::Before(Duration::from_secs(20 * 86_400)));
     let deploy = &desired.certificates["mx1"].deploy;
     assert_eq!(deploy.reload, ["systemctl", "reload", "postfix"]);
     let links = [
