@@ -62,7 +62,7 @@ fn a_managed_backup_beside_the_administrators_key_is_rotated_to_and_followed_by_
     assert!(next != a && next != made && !next.is_empty(), "{next}");
     post.run(&["apply"]).ends(0);
     for server in [BIND, KNOT] {
-        eventually(Duration::from_secs(10), "the next backup is pinned", || {
+        eventually(Duration::from_secs(90), "the next backup is pinned", || {
             post.pins(server) == set(&[&made, &next])
         });
     }
@@ -88,7 +88,7 @@ fn the_pin_of_a_lost_backup_goes_only_when_nobody_presents_its_key() {
     post.lab.set_chain(MailServer::Mx2, &[&by_hand]);
     post.lab.reload(MailServer::Mx2);
     let presents = |key: &str| {
-        eventually(Duration::from_secs(20), "the second server presents it", || {
+        eventually(Duration::from_secs(90), "the second server presents it", || {
             post.presented()[1].as_deref() == Some(key)
         });
     };

@@ -27,7 +27,7 @@ fn edit(post: &Post, action: &str, ttl: &str, data: &str) {
     post.lab
         .update("foreign-key", "example.test", &[&format!("update {action} {OWNER} {ttl} TLSA {data}")])
         .unwrap();
-    eventually(Duration::from_secs(20), "both servers have it", || {
+    eventually(Duration::from_secs(90), "both servers have it", || {
         [BIND, KNOT].iter().all(|server| stands(post, server, data) == (action == "add"))
     });
 }
@@ -77,7 +77,7 @@ fn a_renewal_from_another_issuer_is_told_where_the_former_one_is_pinned() {
     post.lab.stop_daemon(Daemon::Pebble);
     post.lab.start_daemon(Daemon::Pebble);
     let registered = || post.run(&["account", "register"]).code == 0;
-    eventually(Duration::from_secs(20), "the CA knows the account", registered);
+    eventually(Duration::from_secs(90), "the CA knows the account", registered);
     make_renewal_due(&post);
     let run = post.run(&["apply"]).ends(0);
     let warnings = run.json["certificates"][0]["warnings"].to_string();

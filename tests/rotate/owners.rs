@@ -33,7 +33,7 @@ fn alias(post: &Post, owner: &str, target: &str) {
     let lines = [format!("update delete {owner} CNAME"), format!("update add {owner} {TTL} CNAME {target}.")];
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     post.lab.update("foreign-key", "example.test", &lines).unwrap();
-    eventually(Duration::from_secs(20), "both servers have the alias", || {
+    eventually(Duration::from_secs(90), "both servers have the alias", || {
         [BIND, KNOT].iter().all(|server| post.lab.dig(server, owner, "CNAME") == [format!("{target}.")])
     });
 }

@@ -66,7 +66,7 @@ fn a_late_instance_holds_the_retirement_up_and_nothing_else() {
     let run = post.spawn(&["rotate", "mx", "--wait"]);
     let deploying = || post.document()["rotation"]["phase"] == "deploying";
     let mixed = [b.clone(), a.clone(), b.clone()];
-    eventually(Duration::from_secs(30), "the others present the new key", || {
+    eventually(Duration::from_secs(90), "the others present the new key", || {
         deploying() && presented() == mixed
     });
     all_match(&post, &THREE, &["ecdsa"], "while one is late");
@@ -91,7 +91,7 @@ fn an_aborted_rotation_serves_the_former_key_again_and_keeps_the_backup() {
     let sender = post.lab.sender(&[HOST]).start();
     post.lab.hold(MailServer::Mx2);
     let mut run = post.spawn(&["rotate", "mx", "--wait"]);
-    eventually(Duration::from_secs(30), "the first server presents the new key", || {
+    eventually(Duration::from_secs(90), "the first server presents the new key", || {
         post.presented()[0].as_ref() == Some(&b)
     });
     run.kill().unwrap();

@@ -77,7 +77,7 @@ impl Post {
         let post = Post::new();
         let exim = MailServer::Mx3;
         post.lab.add_record("example.test", HOST, "A", exim.address());
-        eventually(Duration::from_secs(20), "the secondary has its address too", || {
+        eventually(Duration::from_secs(90), "the secondary has its address too", || {
             post.lab.dig(KNOT, HOST, "A").len() == 3
         });
         post.lab.flush_resolver();

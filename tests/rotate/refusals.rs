@@ -76,7 +76,7 @@ fn redelegate(post: &Post, ds: Option<&str>) {
     lab.run("sh", &["-c", sign]);
     lab.stop_daemon(Daemon::Root);
     lab.start_daemon(Daemon::Root);
-    eventually(Duration::from_secs(10), "the root is back", || lab.answers(ROOT, "example.test", "DS"));
+    eventually(Duration::from_secs(90), "the root is back", || lab.answers(ROOT, "example.test", "DS"));
     lab.flush_resolver();
 }
 

@@ -59,7 +59,7 @@ fn a_state_from_before_the_rotation_breaks_no_mail() {
     }
     wait();
     post.run(&["apply"]).ends(0);
-    eventually(Duration::from_secs(20), "it comes back when every cache knows it", || {
+    eventually(Duration::from_secs(90), "it comes back when every cache knows it", || {
         shown() == [Some(a.clone()), Some(a.clone())]
     });
     wait();

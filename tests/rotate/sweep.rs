@@ -114,7 +114,7 @@ fn rewind(post: &Post, a: &str, b: &str) {
     let lines = [format!("update delete {OWNER} TLSA"), add(a), add(b)];
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     post.lab.update("foreign-key", "example.test", &lines).unwrap();
-    eventually(Duration::from_secs(20), "both servers have the pins", || {
+    eventually(Duration::from_secs(90), "both servers have the pins", || {
         [BIND, KNOT].iter().all(|server| post.pins_at(server, OWNER) == set(&[a, b]))
     });
     post.lab.reload(SERVER);

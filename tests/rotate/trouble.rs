@@ -172,7 +172,7 @@ fn records_at_a_name_that_zones_yaml_lost_stop_the_rotation_that_would_leave_the
     for key in [&a, &b] {
         post.lab.delete_record("example.test", OTHER, "TLSA", &format!("3 1 1 {key}"));
     }
-    eventually(Duration::from_secs(20), "no server has them", || post.pins_at(KNOT, OTHER).is_empty());
+    eventually(Duration::from_secs(90), "no server has them", || post.pins_at(KNOT, OTHER).is_empty());
     post.run(&["rotate", "mx", "--wait"]).ends(0);
     assert_ne!(post.keys().0, b);
 }
