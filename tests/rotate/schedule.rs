@@ -94,9 +94,13 @@ fn a_rotation_every_so_often_is_told_by_plan_and_done_by_apply() {
     assert!(summary.failures().is_empty(), "{:#}", summary.json());
 }
 
-/// The certificate has little of its lifetime left, enough for a rotation.
+/// The certificate has little of its lifetime left, enough for a rotation. Its CA, which knows the real dates, was just asked and
+/// suggests nothing.
 pub(crate) fn make_renewal_due(post: &Post) {
     post.edit_document(|document| {
+        let certificate_id = document["installed"]["certificate_id"].clone();
+        document["renewal_info"] =
+            serde_json::json!({"certificate_id": certificate_id, "directory": "", "ask_again": days_from_now(1)});
         document["installed"]["not_before"] = days_from_now(-65).into();
         document["installed"]["not_after"] = days_from_now(25).into();
     });
