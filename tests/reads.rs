@@ -11,6 +11,8 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use reads_lab::{Bind, Fake};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 fn name(text: &str) -> Name {
@@ -251,6 +253,27 @@ async fn only_forged_datagrams_are_no_answer() {
         Resolver::new(quick).ask(&server(fake.address), &name("a.plain.test."), RecordType::TXT).await;
     let cause = asked.unwrap_err().cause;
     assert_eq!(cause, "no answer within 0.25 s (1 datagram came that does not answer our question)");
+}
+
+#[tokio::test]
+async fn a_silent_server_gets_less_time_until_it_answers_again() {
+    let awake = Arc::new(AtomicBool::new(false));
+    let listens = Arc::clone(&awake);
+    let fake = Fake::at(Ipv4Addr::LOCALHOST, 0, move |question| match listens.load(Ordering::SeqCst) {
+        true => vec![reply(question, &[record("a.plain.test.", txt("here"))])],
+        false => vec![],
+    })
+    .await;
+    let reads = Resolver::new(ResolverConfig { timeout: Duration::from_millis(500), ..Default::default() });
+    let (server, owner) = (server(fake.address), name("a.plain.test."));
+    let ask = || reads.ask(&server, &owner, RecordType::TXT);
+    for waited in ["no answer within 0.5 s", "no answer within 0.2 s", "no answer within 0.2 s"] {
+        assert_eq!(ask().await.unwrap_err().cause, waited);
+    }
+    awake.store(true, Ordering::SeqCst);
+    assert_eq!(ask().await.unwrap().values, [txt("here")]);
+    awake.store(false, Ordering::SeqCst);
+    assert_eq!(ask().await.unwrap_err().cause, "no answer within 0.5 s", "an answer clears it");
 }
 
 #[tokio::test]

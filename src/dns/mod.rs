@@ -8,6 +8,7 @@ mod chain;
 mod judge;
 mod lookup;
 mod name_servers;
+mod patience;
 mod recursive;
 mod resolver;
 mod secure;

@@ -1,7 +1,7 @@
 //! Questions to the recursive resolvers of this machine, or to those that zones.yaml names: tried in order.
 
 use super::answer::rcode;
-use super::transport::{self, Asked, Reply};
+use super::transport::{self, Asked, Reply, Trouble};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use std::net::SocketAddr;
@@ -44,8 +44,18 @@ impl Recursive {
 
     /// One question to any server.
     pub(super) async fn exchange(&self, server: SocketAddr, question: &Message) -> Result<Reply, String> {
+        self.exchange_within(server, question, self.timeout).await.map_err(|trouble| trouble.to_string())
+    }
+
+    /// The same with a time of its own.
+    pub(super) async fn exchange_within(
+        &self,
+        server: SocketAddr,
+        question: &Message,
+        limit: Duration,
+    ) -> Result<Reply, Trouble> {
         self.questions.fetch_add(1, Ordering::Relaxed);
-        transport::exchange(server, question, self.timeout).await.map_err(|trouble| trouble.to_string())
+        transport::exchange(server, question, limit).await
     }
 }
 

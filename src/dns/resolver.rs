@@ -9,6 +9,7 @@ use super::address::Written;
 use super::anchor::TrustAnchor;
 use super::judge::Judge;
 use super::name_servers::at;
+use super::patience::Patience;
 use super::recursive::Recursive;
 use super::transport::{self, Asked, Reply};
 use super::{Answer, Lookup, Observation, Reads, Server, answer, lookup, system};
@@ -30,7 +31,7 @@ pub struct ResolverConfig {
     pub resolvers: Vec<SocketAddr>,
     /// Port of authoritative servers.
     pub port: u16,
-    /// Time for one question to one server, resends and TCP included.
+    /// Time for one question to one server, resends and TCP included; less for a server that was silent a moment ago.
     pub timeout: Duration,
     /// Who validates DNSSEC.
     pub validation: Validation,
@@ -65,6 +66,7 @@ pub struct Resolver {
     /// Zones whose parent could not be asked when their name servers were asked for last; why.
     pub(super) orphans: Mutex<HashMap<Name, String>>,
     judge: Judge,
+    patience: Patience,
 }
 
 impl Resolver {
@@ -74,7 +76,8 @@ impl Resolver {
         let questions = Arc::new(AtomicU64::new(0));
         let recursive = Recursive { resolvers, timeout: config.timeout, questions };
         let judge = Judge::new(config.validation, &recursive);
-        Resolver { recursive, port: config.port, orphans: Mutex::default(), judge }
+        let patience = Patience::new(config.timeout);
+        Resolver { recursive, port: config.port, orphans: Mutex::default(), judge, patience }
     }
 
     /// Questions put to servers so far; resends and the TCP repeat of a truncated answer are not counted.
@@ -154,8 +157,10 @@ impl Resolver {
     async fn authority(&self, server: &Server, name: &Name, rtype: RecordType) -> Result<(Answer, Reply)> {
         let started = Instant::now();
         let question = transport::question(name, rtype, Asked::Authority);
-        let outcome = self.recursive.exchange(server.address, &question).await;
-        let read = outcome.and_then(|reply| {
+        let limit = self.patience.with(server.address);
+        let outcome = self.recursive.exchange_within(server.address, &question, limit).await;
+        self.patience.note(server.address, &outcome);
+        let read = outcome.map_err(|trouble| trouble.to_string()).and_then(|reply| {
             let answer = answer::read(&reply.message, name, rtype, started.elapsed())?;
             Ok((answer, reply))
         });

@@ -319,6 +319,7 @@ pub(super) fn wanted(
     wish: Option<Wish>,
 ) -> Wanted {
     Wanted {
+        name: certificate.name.clone(),
         names: certificate.names.clone(),
         active: keys.active,
         backup: keys.backup,

@@ -41,7 +41,7 @@ pub(super) async fn ask(world: &World, working: &mut Working<'_>) -> Result<()> 
             }
         }
         // It offers none: asked again when it might.
-        Ok((directory, None)) => nothing(
+        Ok((directory, None)) => RenewalInfo::unknown(
             certificate_id,
             directory,
             renewal::ask_again(world.clock.now(), Some(SignedDuration::MAX)),
@@ -51,14 +51,10 @@ pub(super) async fn ask(world: &World, working: &mut Working<'_>) -> Result<()> 
             let again = renewal::ask_again(world.clock.now(), None);
             match known {
                 Some(known) => RenewalInfo { ask_again: again, ..known },
-                None => nothing(certificate_id, String::new(), again),
+                None => RenewalInfo::unknown(certificate_id, String::new(), again),
             }
         }
     };
     ledger::note_renewal_info(&mut working.document, info);
     working.save(world).await
-}
-
-fn nothing(certificate_id: String, directory: String, ask_again: jiff::Timestamp) -> RenewalInfo {
-    RenewalInfo { certificate_id, directory, window: None, explanation: None, ask_again }
 }

@@ -163,6 +163,13 @@ pub struct RenewalInfo {
     pub ask_again: Timestamp,
 }
 
+impl RenewalInfo {
+    /// Nothing is known of this certificate's renewal yet.
+    pub fn unknown(certificate_id: String, directory: String, ask_again: Timestamp) -> RenewalInfo {
+        RenewalInfo { certificate_id, directory, window: None, explanation: None, ask_again }
+    }
+}
+
 /// RFC 9773 §4.2, suggestedWindow; it may lie in the past (a certificate that was revoked).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -200,14 +200,8 @@ pub fn asked(document: &mut Document) {
         return;
     };
     let known = document.renewal_info.take().filter(|info| info.certificate_id == certificate_id);
-    let nothing = || RenewalInfo {
-        certificate_id,
-        directory: String::new(),
-        window: None,
-        explanation: None,
-        ask_again: Timestamp::MAX,
-    };
-    document.renewal_info = Some(RenewalInfo { ask_again: Timestamp::MAX, ..known.unwrap_or_else(nothing) });
+    let known = known.unwrap_or_else(|| RenewalInfo::unknown(certificate_id, String::new(), Timestamp::MAX));
+    document.renewal_info = Some(RenewalInfo { ask_again: Timestamp::MAX, ..known });
 }
 
 /// A certificate for the key to come is there; nothing that is served changed.

@@ -5,6 +5,7 @@ mod accepted;
 mod administrator;
 mod deploy;
 mod hostile;
+mod limits;
 mod mistakes;
 mod providers;
 mod rotation;

@@ -163,6 +163,7 @@ impl World {
         let slack = if self.broken == Some(Broken::WaitOneLess) { -1 } else { 0 };
         let floor = if self.broken == Some(Broken::NoFloor) { 0 } else { i64::from(TTL) + slack };
         Wanted {
+            name: "mx".into(),
             names: vec!["mx.test".into()],
             active,
             backup: state.backup.map(key),

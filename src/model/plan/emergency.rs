@@ -77,8 +77,8 @@ pub(super) fn told(wanted: &Wanted, durable: &Document, blocked: &Blocked, now: 
         (true, Some(_)) => "; not even --switch-now goes on before that is mended",
         _ => "",
     };
-    let (wait, switch) = ("danesmith rotate CERT --wait", "danesmith rotate CERT --emergency --switch-now");
-    let ways = format!("(1) {wait}; (2) {switch}");
+    let rotate = format!("danesmith rotate {}", wanted.name);
+    let ways = format!("(1) {rotate} --wait; (2) {rotate} --emergency --switch-now");
     let hint = match blocked.first {
         Some(first) => format!("{first} ({}); then {ways}", plain.hint),
         None => ways,

@@ -27,6 +27,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What the administrator wants of one certificate, with the keys known by digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
+    /// Its name in zones.yaml, for the commands that hints tell.
+    pub name: String,
     /// dns identifiers, sorted.
     pub names: Vec<String>,
     /// The key that is (to be) served.

@@ -36,13 +36,13 @@ impl From<Refusal> for Blocked {
     }
 }
 
-/// The ordinary refusal of `rotate`: nothing that senders see has changed.
+/// The ordinary refusal of `rotate`: senders see the key that they saw before. (Pins may have been added in the same run.)
 fn rotate(cause: String, hint: &str) -> Refusal {
     Refusal {
         remote: false,
         action: "make the backup key the active one".into(),
         cause,
-        remains: "Mail is safe: the served key and the TLSA records are as they were.".into(),
+        remains: "Mail is safe: the key that is served did not change.".into(),
         hint: hint.into(),
     }
 }
@@ -143,7 +143,7 @@ pub(super) fn unsigned(owner: &str, reason: &str) -> Refusal {
 pub(super) fn unsigned_rotation(owner: &str, reason: &str, earliest: Timestamp) -> Refusal {
     let Refusal { cause, hint, .. } = unsigned(owner, reason);
     Refusal {
-        remains: "Nothing was changed: the served key and the TLSA records are as they were. Senders take no notice of \
+        remains: "The key that is served did not change. Senders take no notice of \
                   the records while the zone is like this."
             .into(),
         ..rotate(format!("TLSA at `{}`: {cause}", bare(owner)), &format!("{hint}; {}", again(earliest)))

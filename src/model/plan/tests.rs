@@ -20,6 +20,7 @@ fn days(n: i64) -> SignedDuration {
 
 fn wanted() -> Wanted {
     Wanted {
+        name: "mx".into(),
         names: vec!["*.example.org".into(), "example.org".into()],
         active: A,
         backup: Some(B),
