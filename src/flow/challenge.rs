@@ -87,8 +87,11 @@ pub(super) async fn publish(
         .collect();
     let patience = targets.iter().filter_map(|(at, _)| world.zone_of(&at.via)).map(|z| z.propagation).max();
     // Looking begins at once: while the writer reads its change back, the other servers may have it already.
-    written_and_seen(write(world, &targets, &stale), wait(world, &expected, patience.unwrap_or_default()))
-        .await
+    let look = async {
+        let seen = wait(world, &expected, patience.unwrap_or_default()).await;
+        working.unless_at_once(seen)
+    };
+    written_and_seen(write(world, &targets, &stale), look).await
 }
 
 /// A failed look does not stop the writer: what is taken back next must not be on its way any more.

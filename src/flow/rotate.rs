@@ -23,7 +23,7 @@ pub(super) async fn begin(
     evidence: &Ripe,
     from: SpkiDigest,
 ) -> Result<()> {
-    let forced = matches!(working.wish, Some(Wish::Emergency { switch_now: true }));
+    let forced = working.switches_at_once();
     let to = evidence.key();
     ledger::begin(&mut working.document, from, to, forced, world.clock.now());
     working.wish = None;

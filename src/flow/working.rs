@@ -17,6 +17,8 @@ pub(super) struct Working<'a> {
     pub(super) wish: Option<Wish>,
     /// The same, as the command line said it: another rotation may have to end first.
     pub(super) asked: Option<Wish>,
+    /// Pins were added in this run.
+    pub(super) published: bool,
     pub(super) changes: Vec<String>,
     pub(super) warnings: Vec<String>,
 }
@@ -29,6 +31,7 @@ impl<'a> Working<'a> {
             live: None,
             wish,
             asked: wish,
+            published: false,
             changes: Vec::new(),
             warnings: Vec::new(),
         }
@@ -46,6 +49,23 @@ impl<'a> Working<'a> {
         world.store.switch(&self.wanted.name, generation, spare).await?;
         self.live = Some(generation);
         Ok(())
+    }
+
+    /// Whether the administrator accepts that mail is deferred until old caches have expired.
+    pub(super) fn switches_at_once(&self) -> bool {
+        self.wish == Some(Wish::Emergency { switch_now: true })
+    }
+
+    /// Who switches at once waits for no name server that is late: what goes on is decided by what stands where somebody answers.
+    pub(super) fn unless_at_once(&mut self, seen: Result<()>) -> Result<()> {
+        match seen {
+            Err(late) if self.switches_at_once() => {
+                let told = format!("the key is switched at once, so no server is waited for: {}", late.cause);
+                self.warn(told);
+                Ok(())
+            }
+            seen => seen,
+        }
     }
 
     /// Whether anything happens after an installation.

@@ -57,6 +57,11 @@ impl Post {
         Post::at(Options::with_mail().pebble("PEBBLE_AUTHZREUSE", "0"))
     }
 
+    /// The same, with a CA that looks at no challenge: its resolver may time out where a name server is dead.
+    pub(crate) fn with_trusting_ca() -> Post {
+        Post::at(Options::with_mail().pebble("PEBBLE_VA_ALWAYS_VALID", "1"))
+    }
+
     fn at(options: Options) -> Post {
         let options = Options { ttl: 2, ..options };
         let post = Post { lab: Lab::start(options.pebble("PEBBLE_WFE_NONCEREJECT", "0")) };
