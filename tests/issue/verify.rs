@@ -14,17 +14,24 @@ fn findings(run: &Run) -> Vec<String> {
     all.map(|f| format!("{} {}", f["severity"].as_str().unwrap(), f["check"].as_str().unwrap())).collect()
 }
 
-#[test]
-fn verify_without_hosts_holds_the_world_against_the_books() {
+const OWNER: &str = "_25._tcp.mx1.example.test";
+
+/// A certificate with pins at one owner name.
+fn pinned() -> Site {
     let site = Site::new(Lab::start(quick()));
-    let owner = "_25._tcp.mx1.example.test";
     site.configure(
         &["example.test: {provider: home, propagation: 15s, ttl: {txt: 5, tlsa: 600}}"],
         &[&format!(
-            "mx: {{names: [mx1.example.test], keys: managed, tlsa: [{owner}], endpoints: unchecked}}"
+            "mx: {{names: [mx1.example.test], keys: managed, tlsa: [{OWNER}], endpoints: unchecked}}"
         )],
     );
     site.apply().ends(0);
+    site
+}
+
+#[test]
+fn verify_without_hosts_holds_the_world_against_the_books() {
+    let (site, owner) = (pinned(), OWNER);
     let pins = site.pins(BIND, owner);
     assert_eq!(pins.len(), 2);
     site.lab.flush_resolver();
@@ -55,15 +62,7 @@ fn verify_without_hosts_holds_the_world_against_the_books() {
 
 #[test]
 fn servers_that_have_differed_for_longer_than_the_refresh_time_are_an_error() {
-    let site = Site::new(Lab::start(quick()));
-    let owner = "_25._tcp.mx1.example.test";
-    site.configure(
-        &["example.test: {provider: home, propagation: 15s, ttl: {txt: 5, tlsa: 600}}"],
-        &[&format!(
-            "mx: {{names: [mx1.example.test], keys: managed, tlsa: [{owner}], endpoints: unchecked}}"
-        )],
-    );
-    site.apply().ends(0);
+    let (site, owner) = (pinned(), OWNER);
     site.lab.freeze_secondary("example.test");
     site.lab.add_record("example.test", owner, "TLSA", &format!("3 1 1 {}", "ab".repeat(32)));
     site.apply().ends(0);

@@ -1,6 +1,6 @@
 //! A leaked key, and a host that will not come back.
 
-use crate::post::{HOST, OWNER, Post, TTL, set};
+use crate::post::{HOST, Post, TTL, set};
 use crate::support::mail::MailServer;
 use crate::support::sender::Verdict;
 use crate::support::{BIND, Daemon, KNOT, eventually};
@@ -98,20 +98,10 @@ fn a_leaked_key_is_replaced_at_once_although_its_backup_was_never_pinned_and_a_n
 #[test]
 fn a_host_is_left_out_only_after_its_address_has_gone_and_its_ttl_has_passed() {
     let post = Post::new();
-    let reload = post.lab.reload_command(&[MailServer::Mx1, MailServer::Mx2]).join(", ");
-    post.write_zones(
-        TTL,
-        &format!(
-            "  mx:
-    names: [{HOST}]
-    keys: managed
-    tlsa: [{OWNER}]
-    endpoints: ['smtp://mx1.example.test:25', 'smtp://mx2.example.test:25']
-    rotation: {SHORT}
-    deploy: {{reload: [{reload}]}}
-"
-        ),
-    );
+    let endpoints = "endpoints: ['smtp://mx1.example.test:25', 'smtp://mx2.example.test:25']";
+    let rotation = format!("rotation: {SHORT}");
+    let lines = ["keys: managed", endpoints, &rotation, "deploy: {reload: RELOAD}"];
+    post.configure_mx(&[MailServer::Mx1, MailServer::Mx2], TTL, &lines);
     post.run(&["apply"]).ends(0);
     let (a, b) = post.keys();
     std::thread::sleep(Duration::from_secs(u64::from(TTL) + 1));
@@ -132,9 +122,7 @@ fn a_host_is_left_out_only_after_its_address_has_gone_and_its_ttl_has_passed() {
     post.lab.stop_daemon(Daemon::Mail(MailServer::Mx2));
     let sender = post.lab.sender(&[HOST]).start();
     // the reload command of a server that is gone goes, too
-    let yaml =
-        post.lab.read("zones.yaml").replace(&reload, &post.lab.reload_command(&[MailServer::Mx1]).join(", "));
-    std::fs::write(post.lab.dir().join("zones.yaml"), yaml).unwrap();
+    post.configure_mx(&[MailServer::Mx1], TTL, &lines);
     // Of an hour, so that this run does not just wait for it.
     post.edit_document(|document| document["address_ttls"]["mx2.example.test"] = json!(3600));
     post.run(&["rotate", "mx", "--gone", "MX2.example.test."]).ends(0);

@@ -103,19 +103,19 @@ impl Post {
     }
 
     fn configure_servers(&self, servers: &[MailServer], keys: &str, rotation: &str, ttl: u32) {
-        let reload = self.lab.reload_command(servers).join(", ");
-        self.write_zones(
+        self.configure_mx(
+            servers,
             ttl,
-            &format!(
-                "  mx:
-    names: [{HOST}]
-    {keys}
-    tlsa: [{OWNER}]
-    rotation: {rotation}
-    deploy: {{reload: [{reload}]}}
-"
-            ),
+            &[keys, &format!("rotation: {rotation}"), "deploy: {reload: RELOAD}"],
         );
+    }
+
+    /// Writes zones.yaml; `lines` of the certificate beside its names and TLSA, RELOAD for the command that reloads `servers`.
+    pub(crate) fn configure_mx(&self, servers: &[MailServer], ttl: u32, lines: &[&str]) {
+        let reload = format!("[{}]", self.lab.reload_command(servers).join(", "));
+        let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
+        let lines = lines.replace("RELOAD", &reload);
+        self.write_zones(ttl, &format!("  mx:\n    names: [{HOST}]\n    tlsa: [{OWNER}]\n{lines}"));
     }
 
     /// Writes zones.yaml with these certificates, YAML below `certificates:`.

@@ -1,6 +1,6 @@
 //! A state directory from a backup that is older than the last rotation: danesmith knows less than the world.
 
-use crate::post::{HOST, OWNER, Post, TTL};
+use crate::post::{HOST, Post, TTL};
 use crate::support::mail::MailServer;
 use crate::support::{BIND, KNOT, eventually};
 use std::time::Duration;
@@ -10,19 +10,8 @@ const BOTH: [MailServer; 2] = [MailServer::Mx1, MailServer::Mx2];
 /// danesmith puts the servers' files into a folder of their own, beside the state.
 fn site() -> Post {
     let post = Post::new();
-    let reload = post.lab.reload_command(&BOTH).join(", ");
-    post.write_zones(
-        TTL,
-        &format!(
-            "  mx:
-    names: [{HOST}]
-    keys: managed
-    tlsa: [{OWNER}]
-    rotation: {{ttls: 2, slack: 1s, ttl_floor: 1}}
-    deploy: {{dir: tls, reload: [{reload}]}}
-"
-        ),
-    );
+    let rotation = "rotation: {ttls: 2, slack: 1s, ttl_floor: 1}";
+    post.configure_mx(&BOTH, TTL, &["keys: managed", rotation, "deploy: {dir: tls, reload: RELOAD}"]);
     let chain = post.lab.dir().join("tls/mx/keyandchain.pem");
     for server in BOTH {
         post.lab.set_chain(server, &[&chain]);

@@ -1,6 +1,6 @@
 //! Rotations by schedule: `apply` alone goes through all of it, `plan` and `status` tell it before.
 
-use crate::post::{HOST, OWNER, Post, TTL, set};
+use crate::post::{HOST, Post, TTL, set};
 use crate::support::mail::MailServer;
 use crate::support::{BIND, KNOT};
 use jiff::{SignedDuration, Timestamp};
@@ -10,20 +10,9 @@ const SHORT: &str = "{ttls: 1, slack: 0s, ttl_floor: 0}";
 const LONG: &str = "{ttls: 1, slack: 1h, ttl_floor: 0}";
 
 fn configure(post: &Post, rotate: &str, rotation: &str) {
-    let reload = post.lab.reload_command(&[MailServer::Mx1, MailServer::Mx2]).join(", ");
-    post.write_zones(
-        TTL,
-        &format!(
-            "  mx:
-    names: [{HOST}]
-    keys: managed
-    tlsa: [{OWNER}]
-    rotate: {rotate}
-    rotation: {rotation}
-    deploy: {{reload: [{reload}]}}
-"
-        ),
-    );
+    let (rotate, rotation) = (format!("rotate: {rotate}"), format!("rotation: {rotation}"));
+    let lines = ["keys: managed", &rotate, &rotation, "deploy: {reload: RELOAD}"];
+    post.configure_mx(&[MailServer::Mx1, MailServer::Mx2], TTL, &lines);
 }
 
 fn days_from_now(days: i64) -> String {

@@ -82,23 +82,12 @@ fn sweep(what: &[&str], offset: usize, every: usize) {
 /// A site whose backup is ripe, and a copy of its state.
 fn site() -> Post {
     let post = Post::with_forgetful_ca();
-    let reload = post.lab.reload_command(&[SERVER]).join(", ");
     let first = post.lab.mail_key("first", Algorithm::Ecdsa);
     post.lab.present(SERVER, &[&first]);
     let chain = post.lab.dir().join("state/certificates/mx/live/keyandchain.pem");
     post.lab.set_chain(SERVER, &[&chain]);
-    post.write_zones(
-        TTL,
-        &format!(
-            "  mx:
-    names: [{HOST}]
-    keys: managed
-    tlsa: [{OWNER}]
-    rotation: {{ttls: 1, slack: 0s, ttl_floor: 0}}
-    deploy: {{reload: [{reload}]}}
-"
-        ),
-    );
+    let rotation = "rotation: {ttls: 1, slack: 0s, ttl_floor: 0}";
+    post.configure_mx(&[SERVER], TTL, &["keys: managed", rotation, "deploy: {reload: RELOAD}"]);
     post.run(&["apply"]).ends(0);
     std::thread::sleep(Duration::from_secs(u64::from(TTL) + 1));
     post.run(&["apply"]).ends(0);
