@@ -72,30 +72,6 @@ fn an_emergency_with_an_unripe_backup_defers_mail_for_one_ttl_at_most_and_only_w
 }
 
 #[test]
-fn a_leaked_key_is_replaced_at_once_although_its_backup_was_never_pinned_and_a_name_server_is_dead() {
-    let post = Post::with_trusting_ca();
-    let (a, b) = (post.key_file("a"), post.key_file("b"));
-    post.configure_with("keys: {active: {key: a.key}}", SHORT, TTL);
-    post.run(&["apply"]).ends(0);
-    post.configure_with("keys: {active: {key: a.key}, backup: {key: b.key}}", SHORT, TTL);
-    post.lab.flush_resolver();
-    let yaml = post.lab.read("zones.yaml").replace("{provider: home, ", "{provider: home, propagation: 2s, ");
-    std::fs::write(post.lab.dir().join("zones.yaml"), yaml).unwrap();
-    post.lab.kill_daemon(Daemon::Knot);
-    let run = post.run(&["rotate", "mx", "--emergency", "--switch-now"]).ends(0);
-    let warnings = run.json["certificates"][0]["warnings"].to_string();
-    assert!(warnings.contains("ns2") && warnings.contains("no server is waited for"), "{warnings}");
-    assert_eq!(post.presented(), [Some(b.clone()), Some(b.clone())]);
-    assert_eq!(post.pins(BIND), [b.as_str()], "the leaked key is pinned no more where somebody answers");
-    let why = run.json["certificates"][0]["why"].to_string();
-    assert!(why.contains("whether the former key's pin is gone is unknown"), "{why}");
-    post.lab.start_daemon(Daemon::Knot);
-    post.run(&["apply", "--wait"]).ends(0);
-    assert_eq!((post.pins(KNOT), post.pins(BIND)), (vec![b.clone()], vec![b]));
-    assert!(post.document()["retired"].to_string().contains(&a), "{:#}", post.document());
-}
-
-#[test]
 fn a_host_is_left_out_only_after_its_address_has_gone_and_its_ttl_has_passed() {
     let post = Post::new();
     let endpoints = "endpoints: ['smtp://mx1.example.test:25', 'smtp://mx2.example.test:25']";

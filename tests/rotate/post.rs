@@ -118,6 +118,13 @@ impl Post {
         self.write_zones(ttl, &format!("  mx:\n    names: [{HOST}]\n    tlsa: [{OWNER}]\n{lines}"));
     }
 
+    /// Name servers that are late are waited for 2 s, from now on.
+    pub(crate) fn shorten_propagation(&self) {
+        let yaml = self.lab.read("zones.yaml");
+        let yaml = yaml.replace("{provider: home, ", "{provider: home, propagation: 2s, ");
+        fs::write(self.lab.dir().join("zones.yaml"), yaml).unwrap();
+    }
+
     /// Writes zones.yaml with these certificates, YAML below `certificates:`.
     pub(crate) fn write_zones(&self, ttl: u32, certificates: &str) {
         let text = format!(

@@ -11,7 +11,11 @@ use std::time::Duration;
 
 /// A site whose backup is ripe.
 pub(crate) fn ripe() -> Post {
-    let post = Post::new();
+    ripened(Post::new())
+}
+
+/// The same of another site.
+pub(crate) fn ripened(post: Post) -> Post {
     post.configure("keys: managed", "{ttls: 1, slack: 0s, ttl_floor: 0}");
     post.run(&["apply"]).ends(0);
     std::thread::sleep(Duration::from_secs(3));

@@ -1,9 +1,11 @@
 //! Name servers that say nothing: all of them, one that joined meanwhile, one that is dead while a key has leaked.
 
 use crate::post::{OWNER, Post, TTL, set};
-use crate::refusals::{promised, ripe, untouched};
+use crate::refusals::{promised, ripe, ripened, untouched};
 use crate::support::{BIND, Daemon, KNOT, eventually};
 use std::time::Duration;
+
+const SHORT: &str = "{ttls: 1, slack: 0s, ttl_floor: 0}";
 
 fn clocks_stand(post: &Post) -> bool {
     post.document()["pins"].as_array().unwrap().iter().all(|pin| pin["seen_everywhere"].is_null())
@@ -34,7 +36,7 @@ const NOWHERE: &str = "127.0.0.99";
 #[test]
 fn a_name_server_that_joins_while_a_run_waits_is_asked_before_the_switch() {
     let post = Post::new();
-    post.configure("keys: managed", "{ttls: 1, slack: 0s, ttl_floor: 0}");
+    post.configure("keys: managed", SHORT);
     post.run(&["apply"]).ends(0);
     let (a, b) = post.keys();
     post.configure("keys: managed", "{ttls: 1, slack: 25s, ttl_floor: 0}");
@@ -64,7 +66,8 @@ fn a_name_server_that_joins_while_a_run_waits_is_asked_before_the_switch() {
 
 #[test]
 fn a_dead_secondary_does_not_keep_a_leaked_key_where_its_owner_accepts_the_cost() {
-    let post = ripe();
+    let post = ripened(Post::with_trusting_ca());
+    post.shorten_propagation();
     let (a, b) = post.keys();
     let before = post.document();
     post.lab.kill_daemon(Daemon::Knot);
@@ -84,10 +87,33 @@ fn a_dead_secondary_does_not_keep_a_leaked_key_where_its_owner_accepts_the_cost(
 }
 
 #[test]
+fn a_leaked_key_is_replaced_at_once_although_its_backup_was_never_pinned_and_a_name_server_is_dead() {
+    let post = Post::with_trusting_ca();
+    let (a, b) = (post.key_file("a"), post.key_file("b"));
+    post.configure_with("keys: {active: {key: a.key}}", SHORT, TTL);
+    post.run(&["apply"]).ends(0);
+    post.configure_with("keys: {active: {key: a.key}, backup: {key: b.key}}", SHORT, TTL);
+    post.lab.flush_resolver();
+    post.shorten_propagation();
+    post.lab.kill_daemon(Daemon::Knot);
+    let run = post.run(&["rotate", "mx", "--emergency", "--switch-now"]).ends(0);
+    let warnings = run.json["certificates"][0]["warnings"].to_string();
+    assert!(warnings.contains("ns2") && warnings.contains("no server is waited for"), "{warnings}");
+    assert_eq!(post.presented(), [Some(b.clone()), Some(b.clone())]);
+    assert_eq!(post.pins(BIND), [b.as_str()], "the leaked key is pinned no more where somebody answers");
+    let why = run.json["certificates"][0]["why"].to_string();
+    assert!(why.contains("whether the former key's pin is gone is unknown"), "{why}");
+    post.lab.start_daemon(Daemon::Knot);
+    post.run(&["apply", "--wait"]).ends(0);
+    assert_eq!((post.pins(KNOT), post.pins(BIND)), (vec![b.clone()], vec![b]));
+    assert!(post.document()["retired"].to_string().contains(&a), "{:#}", post.document());
+}
+
+#[test]
 fn whoever_has_lost_the_backup_of_a_leaked_key_is_told_both_costs_and_what_comes_first() {
     let post = Post::new();
     let (a, b) = (post.key_file("a"), post.key_file("b"));
-    let policy = "{ttls: 1, slack: 0s, ttl_floor: 0}";
+    let policy = SHORT;
     post.configure("keys: {active: {key: a.key}, backup: {key: b.key}}", policy);
     post.run(&["apply"]).ends(0);
     post.configure("keys: {active: {key: a.key}}", policy);
