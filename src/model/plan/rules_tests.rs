@@ -32,6 +32,7 @@ pub(super) fn days(n: i64) -> SignedDuration {
 
 pub(super) fn wanted() -> Wanted {
     Wanted {
+        name: "mx".into(),
         names: vec!["mx1.example.org".into()],
         active: A,
         backup: Some(B),
