@@ -5,7 +5,7 @@ use hickory_proto::rr::RecordType;
 use std::collections::BTreeSet;
 
 /// What says so, and our files for it. Looked up in August and November 2026.
-const KNOWN: [(&str, &[&str]); 5] = [
+const KNOWN: [(&str, &[&str]); 6] = [
     (
         // AXFRDDNS and BIND are `rfc2136`; HETZNER_V2 is hetznercloud.
         "DNSControl's table of providers (`CanUseTLSA`)",
@@ -56,6 +56,7 @@ const KNOWN: [(&str, &[&str]); 5] = [
     ),
     ("Azure's REST specification 2023-07-01-preview (TLSARecords)", &["azure"]),
     ("the vendor's own domeneshop/python-domeneshop", &["domeneshop"]),
+    ("F5's API description (ves.io.schema.dns_zone.rrset: tlsa_record)", &["f5xc"]),
     (
         // hosting.de's interface at another address; PowerDNS' API; the server's own documentation.
         "kin of the above, and servers",

@@ -19,6 +19,8 @@ pub(crate) struct Sample {
     json: Option<Json>,
     /// An XML-RPC call.
     xml: Option<String>,
+    /// Parameters of the address, where there is no body.
+    query: Option<Json>,
 }
 
 impl Sample {
@@ -27,6 +29,7 @@ impl Sample {
         let path: Vec<&str> = request.path.split('/').filter(|part| !part.is_empty()).collect();
         scope.insert("body".into(), request.content());
         scope.insert("path".into(), json!(path));
+        scope.insert("q".into(), Json::Object(request.query.clone()));
         same_request(&self.request, request)
             && self.when.as_ref().is_none_or(|when| tree::holds(when, &scope))
     }
@@ -34,16 +37,20 @@ impl Sample {
     /// The same members of the same kinds; values differ.
     pub(crate) fn compare(&self, request: &Request, name: &str) {
         let (mut wanted, mut given) = (BTreeSet::new(), BTreeSet::new());
-        match (&self.json, &self.xml) {
-            (Some(json), None) => {
+        match (&self.json, &self.xml, &self.query) {
+            (Some(json), None, None) => {
                 shape(json, "", &mut wanted);
                 shape(&request.content(), "", &mut given);
             }
-            (None, Some(xml)) => {
+            (None, Some(xml), None) => {
                 elements(xml, &mut wanted);
                 elements(&request.body, &mut given);
             }
-            _ => panic!("{name}: a sample is either json or xml"),
+            (None, None, Some(query)) => {
+                shape(query, "", &mut wanted);
+                shape(&Json::Object(request.query.clone()), "", &mut given);
+            }
+            _ => panic!("{name}: a sample is either json or xml or query"),
         }
         assert_eq!(given, wanted, "{name}: left ours, right {}", self.from);
     }
