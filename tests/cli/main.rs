@@ -348,14 +348,14 @@ fn the_list_of_providers_fits_a_terminal_and_tells_what_each_needs() {
     let rows = ran.stdout.lines().take_while(|line| !line.is_empty());
     assert_eq!(
         rows.filter(|line| !line.starts_with(' ')).count(),
-        81,
-        "a head and 80 kinds:\n{}",
+        93,
+        "a head and 92 kinds:\n{}",
         ran.stdout
     );
 
     let (code, document) = Dir::new().json(&["provider", "list"]);
     let kinds = document["providers"].as_array().unwrap();
-    assert_eq!((code, kinds.len()), (0, 80));
+    assert_eq!((code, kinds.len()), (0, 92));
     let cloudflare = kinds.iter().find(|kind| kind["name"] == "cloudflare").unwrap();
     assert_eq!(cloudflare["types"], json!(["TXT", "TLSA"]));
     assert_eq!(cloudflare["needs"], json!(["api_token"]));

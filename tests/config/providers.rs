@@ -57,7 +57,7 @@ fn every_host_of_the_catalog_loads_with_what_it_needs_and_not_without() {
         }
         hosts += 1;
     }
-    assert_eq!(hosts, 74);
+    assert_eq!(hosts, 86);
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn what_the_list_says_of_built_in_kinds_is_what_the_reader_takes() {
         other => panic!("{other}"),
     };
     let all = kinds::all(&Catalog::builtin().unwrap());
-    assert_eq!(all.len(), 80);
+    assert_eq!(all.len(), 92);
     for kind in all.iter().filter(|kind| kind.file.is_none()) {
         let mirror = &schema["$defs"][definition(&kind.name)];
         let fields: BTreeSet<&str> =

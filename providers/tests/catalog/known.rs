@@ -5,7 +5,7 @@ use hickory_proto::rr::RecordType;
 use std::collections::BTreeSet;
 
 /// What says so, and our files for it. Looked up in August and November 2026.
-const KNOWN: [(&str, &[&str]); 6] = [
+const KNOWN: [(&str, &[&str]); 9] = [
     (
         // AXFRDDNS and BIND are `rfc2136`; HETZNER_V2 is hetznercloud.
         "DNSControl's table of providers (`CanUseTLSA`)",
@@ -58,6 +58,12 @@ const KNOWN: [(&str, &[&str]); 6] = [
     ("the vendor's own domeneshop/python-domeneshop", &["domeneshop"]),
     ("F5's API description (ves.io.schema.dns_zone.rrset: tlsa_record)", &["f5xc"]),
     (
+        "the vendor's own pages, descriptions or programs (list of types)",
+        &["ionoscloud", "leaseweb", "openprovider", "opusdns", "poweradmin", "servercow", "stackit"],
+    ),
+    ("ansible-collections/community.dns (sends TLSA)", &["hosttech"]),
+    ("mimuret/golang-iij-dpf (list of types)", &["iijdpf"]),
+    (
         // hosting.de's interface at another address; PowerDNS' API; the server's own documentation.
         "kin of the above, and servers",
         &["httpnet", "rcodezero", "technitium"],
@@ -65,7 +71,7 @@ const KNOWN: [(&str, &[&str]); 6] = [
 ];
 
 /// Known to be able to, without a file.
-const MISSING: [(&str, &str); 5] = [
+const MISSING: [(&str, &str); 7] = [
     (
         "Realtime Register (DNSControl)",
         "its reference says of `records` in a zone's update: \"If provided, replaces the full record set\"; a lost update there \
@@ -78,8 +84,16 @@ const MISSING: [(&str, &str); 5] = [
     ),
     ("Dyn Managed DNS (help.dyn.com: TLSARecord)", "the vendor has ended the service"),
     (
-        "Openprovider (doc.openprovider.eu: API Format Records)",
-        "seen when this list was made; not described yet",
+        "ResellerInterface (resellerinterface/plesk-dns-client)",
+        "the reference of its interface was not found; the vendor's clients are general and show no request for DNS",
+    ),
+    (
+        "Mijndomeinreseller and Nextname (their knowledge base: DNS zone, records update)",
+        "how a request is signed and how records are listed was not found",
+    ),
+    (
+        "Namefi (docs.namefi.io: create DNS record)",
+        "its reference gives the address of a test system only; how records are listed was not read",
     ),
 ];
 

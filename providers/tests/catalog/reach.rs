@@ -1,5 +1,5 @@
-//! How many services are reached, counted from lists of names: ours, those of acme.sh's scripts, those of dns-lexicon. What
-//! README.md and CHANGELOG.md say is compared with that.
+//! How many services are reached, counted from lists of names: ours, those of acme.sh's scripts, those of dns-lexicon; and how
+//! many lego lists. What README.md and CHANGELOG.md say is compared with that.
 
 use super::fetched;
 use super::files::{catalog, here, spec};
@@ -19,24 +19,35 @@ pub(crate) struct Reach {
     pub(crate) beyond: BTreeSet<String>,
     /// Of these, those with a proposal to acme.sh.
     pub(crate) proposed: usize,
+    /// Services that lego lists.
+    pub(crate) lego: BTreeSet<String>,
 }
 
 impl Reach {
     pub(crate) fn all(&self) -> usize {
         self.adapters.len() + self.beyond.len()
     }
+
+    /// What lego lists and we do not reach.
+    pub(crate) fn lacking(&self) -> Vec<&str> {
+        let reached = |name: &String| self.adapters.contains(name) || self.beyond.contains(name);
+        self.lego.iter().filter(|name| !reached(name)).map(String::as_str).collect()
+    }
 }
 
 pub(crate) fn reach() -> Reach {
     let same = same();
     let service = |name: String| same.get(&name).cloned().unwrap_or(name);
-    let theirs = names("acme_sh").into_iter().chain(names("lexicon"));
-    let adapters: BTreeSet<String> = theirs.map(service).filter(|name| name != "-").collect();
+    let services = |names: Vec<String>| -> BTreeSet<String> {
+        names.into_iter().map(service).filter(|name| name != "-").collect()
+    };
+    let adapters: BTreeSet<String> = &services(names("acme_sh")) | &services(names("lexicon"));
+    let lego = services(names("lego"));
     let ours = catalog().into_iter().map(|(name, _)| name);
     let beyond: BTreeSet<String> = ours.filter(|name| !adapters.contains(name)).collect();
     let proposed = PROPOSED.iter().filter(|name| beyond.contains(**name)).count();
     assert_eq!(proposed, PROPOSED.len(), "a proposal is in the list now: {PROPOSED:?}");
-    Reach { adapters, beyond, proposed }
+    Reach { adapters, beyond, proposed, lego }
 }
 
 /// How many of these write TLSA, and on what that rests: "1 live, 2 spec".
@@ -72,13 +83,22 @@ fn same() -> BTreeMap<String, String> {
 
 #[test]
 fn every_other_name_is_one_of_theirs_and_says_something() {
-    let theirs: BTreeSet<String> = names("acme_sh").into_iter().chain(names("lexicon")).collect();
+    let lists = ["acme_sh", "lexicon", "lego"];
+    let theirs: BTreeSet<String> = lists.into_iter().flat_map(names).collect();
     for (other, service) in same() {
         assert!(theirs.contains(&other), "{other} is in no list");
         let known = theirs.contains(&service) || here().join(format!("catalog/{service}.yaml")).exists();
         let software = ["-", "rfc2136", "plesk", "henet", "tencentcloud"].contains(&service.as_str());
         assert!(known || software, "{service} is nobody's name");
     }
+}
+
+#[test]
+fn danesmith_reaches_more_services_than_lego_lists() {
+    let reach = reach();
+    assert_eq!(names("lego").len(), 215, "lego.txt says so in its first lines");
+    assert!(reach.all() > reach.lego.len(), "{} of ours, {} of lego's", reach.all(), reach.lego.len());
+    assert!(reach.lacking().len() < reach.lego.len() / 5, "{:?}", reach.lacking());
 }
 
 #[test]
@@ -98,7 +118,9 @@ fn the_list_of_dns_lexicons_hosts_is_that_of_the_library() {
 #[test]
 fn the_readme_and_the_changelog_count_as_the_lists_do() {
     let specs: Vec<Spec> = catalog().iter().map(|(name, _)| spec(name)).collect();
-    let (hosts, (tlsa, levels), all) = (specs.len(), with_tlsa(&specs), reach().all());
+    let reach = reach();
+    let (hosts, (tlsa, levels), all) = (specs.len(), with_tlsa(&specs), reach.all());
+    let (lego, lacking) = (reach.lego.len(), reach.lacking().len());
     let words = |file: &str| {
         let text = fs::read_to_string(here().join("..").join(file)).expect("readable");
         text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -106,7 +128,9 @@ fn the_readme_and_the_changelog_count_as_the_lists_do() {
     let readme = words("README.md");
     for said in [
         format!("the HTTP interfaces of {hosts} DNS hosts, {tlsa} of them with TLSA ({levels})"),
-        format!("By all those {all} services are reached"),
+        format!(
+            "By all those {all} services are reached (lego lists {lego}, {lacking} of them are not among these)"
+        ),
         format!("one of the {tlsa},"),
     ] {
         assert!(readme.contains(&said), "README.md does not say: {said}");

@@ -48,12 +48,16 @@ fn counts(specs: &[Spec]) -> String {
     format!(
         "{} hosts are described here, {with_tlsa} of them with TLSA ({levels}); RFC 2136 comes on top. The scripts of acme.sh \
          3.1 and dns-lexicon 3.25.2 come to {} services; {} of ours are none of them (for {} there are scripts beyond \
-         that list), so that with the adapters danesmith reaches {}.",
+         that list), so that with the adapters danesmith reaches {}. lego's own list comes to {} services; {} of them are not among \
+         these: {}.",
         specs.len(),
         reach.adapters.len(),
         reach.beyond.len(),
         reach.proposed,
         reach.all(),
+        reach.lego.len(),
+        reach.lacking().len(),
+        reach.lacking().join(", "),
     )
 }
 
