@@ -363,8 +363,8 @@ fn the_list_of_providers_fits_a_terminal_and_tells_what_each_needs() {
     assert_eq!(cloudflare["semantics"], "record");
     let gandi = kinds.iter().find(|kind| kind["name"] == "gandi").unwrap();
     let levels = (&gandi["evidence"]["level"], &gandi["tlsa_evidence"]["level"]);
-    assert_eq!(levels, (&json!("recording"), &json!("client")), "what TLSA rests on is told apart");
-    assert!(row("gandi").contains("recording, TLSA client"), "{}", row("gandi"));
+    assert_eq!(levels, (&json!("recording"), &json!("docs")), "what TLSA rests on is told apart");
+    assert!(row("gandi").contains("recording, TLSA docs"), "{}", row("gandi"));
 }
 
 /// By the files of the catalog, not by a list of ours.
