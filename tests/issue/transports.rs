@@ -79,7 +79,8 @@ fn a_name_server_with_an_ipv6_address_is_asked_there_too() {
 
 #[test]
 fn check_names_the_only_servers_that_are_looked_at() {
-    let site = Site::new(Lab::start(world()));
+    // The CA asks no servers: its resolver would wait for the frozen one now and then.
+    let site = Site::new(Lab::start(world().pebble("PEBBLE_VA_ALWAYS_VALID", "1")));
     site.lab.freeze(Daemon::Knot);
     for (check, code) in
         [(format!("[{BIND}]"), 0), ("[ns1.lab.test]".into(), 0), (format!("[{BIND}, {KNOT}]"), 69)]
