@@ -112,10 +112,15 @@ impl Post {
 
     /// Writes zones.yaml; `lines` of the certificate beside its names and TLSA, RELOAD for the command that reloads `servers`.
     pub(crate) fn configure_mx(&self, servers: &[MailServer], ttl: u32, lines: &[&str]) {
+        self.configure_host(HOST, servers, ttl, lines);
+    }
+
+    /// The same for another host.
+    pub(crate) fn configure_host(&self, host: &str, servers: &[MailServer], ttl: u32, lines: &[&str]) {
         let reload = format!("[{}]", self.lab.reload_command(servers).join(", "));
         let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
         let lines = lines.replace("RELOAD", &reload);
-        self.write_zones(ttl, &format!("  mx:\n    names: [{HOST}]\n    tlsa: [{OWNER}]\n{lines}"));
+        self.write_zones(ttl, &format!("  mx:\n    names: [{host}]\n    tlsa: [_25._tcp.{host}]\n{lines}"));
     }
 
     /// Name servers that are late are waited for 2 s, from now on.

@@ -87,7 +87,7 @@ fn site() -> Post {
     let chain = post.lab.dir().join("state/certificates/mx/live/keyandchain.pem");
     post.lab.set_chain(SERVER, &[&chain]);
     let rotation = "rotation: {ttls: 1, slack: 0s, ttl_floor: 0}";
-    post.configure_mx(&[SERVER], TTL, &["keys: managed", rotation, "deploy: {reload: RELOAD}"]);
+    post.configure_host(HOST, &[SERVER], TTL, &["keys: managed", rotation, "deploy: {reload: RELOAD}"]);
     post.run(&["apply"]).ends(0);
     std::thread::sleep(Duration::from_secs(u64::from(TTL) + 1));
     post.run(&["apply"]).ends(0);
