@@ -1,11 +1,10 @@
 //! Backup keys that come later, and others in their place.
 
-use crate::post::{HOST, Post, set};
+use crate::post::{HOST, Post, SHORT, set};
 use crate::support::mail::MailServer;
 use crate::support::{BIND, KNOT, eventually};
 use std::time::Duration;
 
-const SHORT: &str = "{ttls: 1, slack: 0s, ttl_floor: 0}";
 const LONG: &str = "{ttls: 1, slack: 1h, ttl_floor: 0}";
 
 #[test]

@@ -1,13 +1,11 @@
 //! A leaked key, and a host that will not come back.
 
-use crate::post::{HOST, Post, TTL, set};
+use crate::post::{HOST, Post, SHORT, TTL, set};
 use crate::support::mail::MailServer;
 use crate::support::sender::Verdict;
 use crate::support::{BIND, Daemon, KNOT, eventually};
 use serde_json::json;
 use std::time::Duration;
-
-const SHORT: &str = "{ttls: 1, slack: 0s, ttl_floor: 0}";
 
 #[test]
 fn an_emergency_with_a_ripe_backup_is_an_ordinary_rotation() {

@@ -1,6 +1,6 @@
 //! TLSA records of the administrator's beside ours: never touched, and never left matching nothing.
 
-use crate::post::{HOST, OWNER, Post, TTL};
+use crate::post::{HOST, OWNER, Post, SHORT, TTL};
 use crate::schedule::make_renewal_due;
 use crate::support::{BIND, Daemon, KNOT, eventually};
 use sha2::{Digest, Sha256, Sha512};
@@ -10,7 +10,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 /// A site whose backup is ripe.
 fn ripe(ttl: u32) -> Post {
     let post = Post::new();
-    post.configure_with("keys: managed", "{ttls: 1, slack: 0s, ttl_floor: 0}", ttl);
+    post.configure_with("keys: managed", SHORT, ttl);
     post.run(&["apply"]).ends(0);
     std::thread::sleep(Duration::from_secs(u64::from(ttl) + 1));
     post

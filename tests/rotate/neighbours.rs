@@ -1,13 +1,11 @@
 //! What stands or fails beside a rotation: records of others at the names of our endpoints, files that somebody cleaned
 //! away, keys that were the administrator's before, a CA that does not answer.
 
-use crate::post::{HOST, OWNER, Post, TTL, set};
+use crate::post::{HOST, OWNER, Post, SHORT, TTL, set};
 use crate::support::mail::MailServer;
 use crate::support::{BIND, KNOT, eventually};
 use std::fs;
 use std::time::Duration;
-
-const SHORT: &str = "{ttls: 1, slack: 0s, ttl_floor: 0}";
 
 fn ripe() -> (Post, String, String) {
     let post = Post::new();

@@ -1,6 +1,6 @@
 //! One certificate with several owner names, some of them aliases into other names and zones (RFC 7671 §6).
 
-use crate::post::{HOST, Post, TTL, set};
+use crate::post::{HOST, Post, SHORT, TTL, set};
 use crate::support::mail::{Algorithm, MailServer};
 use crate::support::sender::Client;
 use crate::support::{BIND, KNOT, eventually};
@@ -40,7 +40,7 @@ fn alias(post: &Post, owner: &str, target: &str) {
 
 fn site() -> Post {
     let post = Post::new();
-    configure(&post, "{ttls: 1, slack: 0s, ttl_floor: 0}");
+    configure(&post, SHORT);
     for (owner, target) in ALIASES {
         alias(&post, owner, target);
     }
@@ -102,7 +102,7 @@ fn an_alias_with_another_target_gets_the_pins_there_and_its_clocks_start_again()
     assert_eq!(after.1, before.1, "the other names' clocks run on");
     assert_eq!(post.keys(), (a, b.clone()));
 
-    configure(&post, "{ttls: 1, slack: 0s, ttl_floor: 0}");
+    configure(&post, SHORT);
     post.run(&["rotate", "mx", "--wait"]).ends(0);
     assert_eq!(post.presented(), [Some(b.clone()), Some(b.clone())]);
     post.run(&["apply"]).ends(0);

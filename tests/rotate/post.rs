@@ -41,6 +41,9 @@ impl Run {
     }
 }
 
+/// A waiting rule of one TTL, nothing else: a pin is ripe as soon as it can be.
+pub(crate) const SHORT: &str = "{ttls: 1, slack: 0s, ttl_floor: 0}";
+
 /// The office.
 pub(crate) struct Post {
     pub(crate) lab: Lab,

@@ -1,6 +1,6 @@
 //! What `rotate` refuses: exit 5, the reason, the earliest time where time heals it; nothing that senders see changes.
 
-use crate::post::{Post, Run, set};
+use crate::post::{Post, Run, SHORT, set};
 use crate::support::mail::{Algorithm, MailServer};
 use crate::support::{BIND, Daemon, ROOT, eventually};
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ pub(crate) fn ripe() -> Post {
 
 /// The same of another site.
 pub(crate) fn ripened(post: Post) -> Post {
-    post.configure("keys: managed", "{ttls: 1, slack: 0s, ttl_floor: 0}");
+    post.configure("keys: managed", SHORT);
     post.run(&["apply"]).ends(0);
     std::thread::sleep(Duration::from_secs(3));
     post
@@ -38,7 +38,7 @@ pub(crate) fn promised(run: &Run, seconds: RangeInclusive<i64>) {
 }
 
 /// Whether no pin's clock runs.
-fn clocks_stand(post: &Post) -> bool {
+pub(crate) fn clocks_stand(post: &Post) -> bool {
     post.document()["pins"].as_array().unwrap().iter().all(|pin| pin["seen_everywhere"].is_null())
 }
 
@@ -116,7 +116,7 @@ fn a_zone_that_is_signed_no_more_stops_the_rotation_and_the_clock() {
     // signed again, the waiting begins anew
     post.configure("keys: managed", "{ttls: 1, slack: 10m, ttl_floor: 0}");
     promised(&post.run(&["rotate", "mx"]).ends(5).says(&words), 590..=605);
-    post.configure("keys: managed", "{ttls: 1, slack: 0s, ttl_floor: 0}");
+    post.configure("keys: managed", SHORT);
     redelegate(&post, Some(&format!("DS {}", right[0])));
     post.run(&["rotate", "mx", "--wait"]).ends(0);
 }
@@ -165,7 +165,7 @@ fn a_backup_of_which_only_the_digest_or_the_public_key_is_known_waits_for_its_cs
         &["-c", "openssl pkey -in b.key -pubout -outform DER | openssl dgst -sha256 -r | cut -d' ' -f1"],
     );
     let digest = format!("keys: {{active: {{key: a.key}}, backup: {{spki_sha256: {}}}}}", b.trim());
-    let rotation = "{ttls: 1, slack: 0s, ttl_floor: 0}";
+    let rotation = SHORT;
     post.configure(&digest, rotation);
     post.run(&["apply"]).ends(0);
     std::thread::sleep(Duration::from_secs(3));

@@ -1,12 +1,11 @@
 //! Rotations by schedule: `apply` alone goes through all of it, `plan` and `status` tell it before.
 
-use crate::post::{HOST, Post, TTL, set};
+use crate::post::{HOST, Post, SHORT, TTL, set};
 use crate::support::mail::MailServer;
 use crate::support::{BIND, KNOT};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
-const SHORT: &str = "{ttls: 1, slack: 0s, ttl_floor: 0}";
 const LONG: &str = "{ttls: 1, slack: 1h, ttl_floor: 0}";
 
 fn configure(post: &Post, rotate: &str, rotation: &str) {

@@ -1,15 +1,9 @@
 //! Name servers that say nothing: all of them, one that joined meanwhile, one that is dead while a key has leaked.
 
-use crate::post::{OWNER, Post, TTL, set};
-use crate::refusals::{promised, ripe, ripened, untouched};
+use crate::post::{OWNER, Post, SHORT, TTL, set};
+use crate::refusals::{clocks_stand, promised, ripe, ripened, untouched};
 use crate::support::{BIND, Daemon, KNOT, eventually};
 use std::time::Duration;
-
-const SHORT: &str = "{ttls: 1, slack: 0s, ttl_floor: 0}";
-
-fn clocks_stand(post: &Post) -> bool {
-    post.document()["pins"].as_array().unwrap().iter().all(|pin| pin["seen_everywhere"].is_null())
-}
 
 #[test]
 fn name_servers_that_are_silent_one_and_all_stop_the_clocks_on_disk_and_the_rotation() {

@@ -1,14 +1,12 @@
 //! A server that cannot take the new key, and an administrator who thinks again.
 
-use crate::post::{HOST, OWNER, Post, TTL, set};
+use crate::post::{HOST, OWNER, Post, SHORT, TTL, set};
 use crate::schedule::make_renewal_due;
 use crate::support::mail::MailServer;
 use crate::support::{BIND, KNOT, eventually};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
-
-const SHORT: &str = "{ttls: 1, slack: 0s, ttl_floor: 0}";
 
 /// A site whose backup is ripe, and its keys.
 fn ripe() -> (Post, String, String) {

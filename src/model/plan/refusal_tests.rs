@@ -127,7 +127,11 @@ fn whoever_has_lost_the_backup_of_a_leaked_key_is_told_what_each_way_costs() {
         {
             assert!(told.cause.contains(words), "no {words:?} in {told:#?}");
         }
-        assert!(told.hint.contains("--switch-now") && told.hint.contains("Removing the TLSA"), "{told:#?}");
+        assert!(
+            told.hint.contains("rotate mx --emergency --switch-now")
+                && told.hint.contains("Removing the TLSA"),
+            "{told:#?}"
+        );
     };
     let retired = Document { retired: [B].into(), ..steady(WAIT) };
     let lost = Wanted { backup: None, wish: LEAKED, ..wanted() };
