@@ -70,6 +70,25 @@ fn mail_flows_while_the_primary_is_dead_and_records_change_again_when_it_is_back
 }
 
 #[test]
+fn the_resolver_answers_questions_that_took_it_seconds() {
+    // What it does not answer, a sender defers: no fault of a rotation that a name server died in.
+    let lab = world();
+    for daemon in [Daemon::Bind, Daemon::Knot] {
+        lab.kill_daemon(daemon);
+    }
+    lab.flush_resolver();
+    std::thread::scope(|scope| {
+        let ask = || lab.run("dig", &["@127.0.0.53", "+tries=1", "+time=20", "+short", "MX", "example.test"]);
+        let asked = scope.spawn(ask);
+        std::thread::sleep(Duration::from_millis(2500));
+        for daemon in [Daemon::Knot, Daemon::Bind] {
+            lab.start_daemon(daemon);
+        }
+        assert_eq!(asked.join().expect("dig has an answer").trim(), "10 mx1.example.test.");
+    });
+}
+
+#[test]
 fn a_frozen_mail_server_defers_and_recovers() {
     let lab = world();
     let keys = Pair::new(&lab, "a");

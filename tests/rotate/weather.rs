@@ -100,9 +100,14 @@ impl Weather {
         matches!(self.stage, Stage::Over)
     }
 
+    /// Whether danesmith's own deaths are all the trouble there is.
+    pub(crate) fn is_fair(&self) -> bool {
+        self.trouble == Trouble::Kills
+    }
+
     /// Whether it made a difference.
     pub(crate) fn was_felt(&self, deaths: usize) -> bool {
-        self.felt.is_some() || (self.trouble == Trouble::Kills && deaths > 0)
+        self.felt.is_some() || (self.is_fair() && deaths > 0)
     }
 
     /// A moment passes: it begins, is felt, or ends.

@@ -341,8 +341,14 @@ impl Drop for Lab {
         if std::thread::panicking() {
             let mail =
                 ["mail/sender/mail.log", "mail/mx1/mail.log", "mail/mx2/mail.log", "mail/mx3/spool/mainlog"];
-            let logs =
-                ["world.log", "bind/named.log", "bind/update.log", "knot/knot.log", "pebble/pebble.log"];
+            let logs = [
+                "world.log",
+                "bind/named.log",
+                "bind/update.log",
+                "knot/knot.log",
+                "unbound/unbound.log",
+                "pebble/pebble.log",
+            ];
             for log in logs.iter().chain(mail.iter().filter(|log| self.dir.join(log).exists())) {
                 eprintln!("--- {log}\n{}", tail(&self.dir.join(log)));
             }
