@@ -163,7 +163,7 @@ fn redirects_are_refused() {
 fn a_ca_that_takes_the_request_and_says_nothing_is_left_after_a_while() {
     within(async {
         let scene = Scene::registered().await;
-        let request = Duration::from_millis(200);
+        let request = Duration::from_millis(600);
         let timeouts = Timeouts { connect: Duration::from_secs(5), request };
         let key = AccountKey::generate().unwrap().0;
         let client =

@@ -28,7 +28,7 @@ fn secrets() -> Settings {
 }
 
 async fn impatient(program: PathBuf) -> Result<ExecProvider, Error> {
-    open_with(&program, secrets(), |options| options.request = Duration::from_millis(700)).await
+    open_with(&program, secrets(), |options| options.request = Duration::from_millis(1500)).await
 }
 
 async fn list(provider: &ExecProvider) -> Result<usize, Error> {

@@ -67,7 +67,7 @@ async fn writers_of_two_processes_are_kept_apart_by_the_lock_file() {
     let locks = tempfile::Builder::new().prefix("pdns-locks-").tempdir().unwrap().keep();
     let mut options = options();
     options.locks = Some(locks.clone());
-    options.deadline = Duration::from_millis(700);
+    options.deadline = Duration::from_secs(2);
     let provider =
         Arc::new(builtin("powerdns", &[("url", &server.url()), ("api_key", API_KEY)], options.clone()));
     provider.apply(&zone(), &[change(PINS, &[tlsa(1)], &[])]).await.unwrap();

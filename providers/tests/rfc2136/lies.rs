@@ -21,7 +21,7 @@ async fn no_lie_is_taken_for_success() {
     for transport in [Transport::Tcp, Transport::Udp] {
         let quick = |c: &mut Config| {
             c.transport = transport.clone();
-            c.timeout = Duration::from_millis(300);
+            c.timeout = Duration::from_millis(600);
         };
         let honest = Liar::start(Lie::Honest).await;
         let control = provider(honest.address, quick);

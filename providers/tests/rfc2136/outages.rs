@@ -7,7 +7,7 @@ async fn a_frozen_server_costs_one_timeout() {
     on_both(async |server: Server| {
         for transport in [Transport::Tcp, Transport::Udp] {
             let provider = provider(server.address(), |c| {
-                c.timeout = Duration::from_millis(400);
+                c.timeout = Duration::from_secs(1);
                 c.transport = transport;
             });
             provider.apply(&zone(), &four()).await.unwrap();
@@ -17,7 +17,7 @@ async fn a_frozen_server_costs_one_timeout() {
             let took = start.elapsed();
             server.thaw();
             assert_eq!(error.class, Class::Transient, "{error}");
-            assert!(took < Duration::from_secs(2), "{took:?}");
+            assert!(took < Duration::from_secs(4), "{took:?}");
         }
     })
     .await;
@@ -85,7 +85,7 @@ async fn an_update_that_is_lost_is_sent_again() {
 #[tokio::test]
 async fn an_update_that_arrives_after_its_repetition_does_no_harm() {
     on_both(async |server: Server| {
-        let proxy = Proxy::start(server.address(), Fate::Late(Duration::from_millis(900))).await;
+        let proxy = Proxy::start(server.address(), Fate::Late(Duration::from_millis(1500))).await;
         let provider = impatient(&proxy, Transport::Udp);
         provider.apply(&zone(), &four()).await.unwrap();
         provider.apply(&zone(), &[change(CHALLENGE, &[txt("c")], &[txt("a")])]).await.unwrap();
@@ -98,7 +98,7 @@ async fn an_update_that_arrives_after_its_repetition_does_no_harm() {
 /// A provider that reaches the server through `proxy` and soon gives up waiting.
 fn impatient(proxy: &Proxy, transport: Transport) -> Rfc2136 {
     provider(proxy.address, |c| {
-        c.timeout = Duration::from_millis(500);
+        c.timeout = Duration::from_millis(900);
         c.transport = transport;
     })
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Long enough to be told from the noise of a busy machine.
-const RTT: Duration = Duration::from_millis(100);
+const RTT: Duration = Duration::from_millis(300);
 
 struct Proxy {
     child: Child,
