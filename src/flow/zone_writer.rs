@@ -96,14 +96,15 @@ impl ZoneWriter {
     }
 
     /// Looks at what is going to change, signed: it opens the connection while the CA is still being dialled, and the
-    /// change itself can then go without another look. Only refused credentials are an error, everything else shows when
-    /// we write.
+    /// change itself can then go without another look. An error is only what will not go away by itself: refused
+    /// credentials, a server with another TLS name, an answer that was tampered with. Everything else shows when we
+    /// write, and an order whose names are still authorized needs no write at all.
     pub(super) async fn look_ahead(&self, zone: &Name, targets: &[(Name, RecordType)]) -> Result<()> {
         let provider = self.provider().await?;
         let looks = targets.iter().map(|(owner, rtype)| provider.list(zone, owner, *rtype));
         for (look, (owner, rtype)) in join_all(looks).await.into_iter().zip(targets) {
             if let Err(e) = look
-                && e.class == Class::Auth
+                && matches!(e.class, Class::Auth | Class::Rejected)
             {
                 let error =
                     self.tell(&format!("read {rtype} at `{}`", text(owner)), zone, provider.as_ref(), e);

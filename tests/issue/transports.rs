@@ -56,13 +56,15 @@ fn the_server_is_reached_by_every_transport_address_and_name() {
         site.no_challenge_left(&["example.test"]);
         site.age("www");
     }
+    let orders = site.lab.counts().orders;
     let run = {
         site.providers = HOME.replace("{server: 127.0.0.11", &tls.replace("localhost", "other.test"));
         site.configure(&[ZONE], &[WWW]);
         site.apply()
     };
     assert!(run.code == 69 || run.code == 78, "{}", run.stderr);
-    run.says(&["TLS handshake", "certificate not valid for name", "nothing was sent"]);
+    run.says(&["TLS handshake", "certificate not valid for name", "nothing was sent", "Nothing was ordered"]);
+    assert_eq!(site.lab.counts().orders, orders, "credentials that worked today do not hide a wrong server");
 }
 
 #[test]
