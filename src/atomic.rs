@@ -90,6 +90,12 @@ pub fn symlink(target: &Path, path: &Path) -> Result<()> {
     made.map_err(|e| failed("switch the link", path, &e))
 }
 
+/// Gives a file or folder another name in the same folder, durably; a file that has it is replaced.
+pub fn rename(path: &Path, to: &Path) -> Result<()> {
+    let renamed = fs::rename(path, to).and_then(|()| sync_folder(parent(to)));
+    renamed.map_err(|e| failed("rename", path, &e))
+}
+
 /// Creates a folder (0700) and its parents; the folder that holds each new one is synced.
 pub fn folder(path: &Path) -> Result<()> {
     if path.is_dir() {

@@ -20,6 +20,8 @@ pub(super) fn is_base64url(text: &str) -> bool {
 pub(super) enum Signer<'a> {
     /// `jwk`: newAccount only.
     Key,
+    /// `jwk` of a certificate's own key, which may revoke it without any account (RFC 8555 §7.6).
+    Certificate(&'a AccountKey),
     /// `kid`: everything else.
     Account(&'a str),
 }
@@ -32,14 +34,25 @@ pub(super) fn signed(
     url: &str,
     payload: &str,
 ) -> Result<String> {
+    let key = if let Signer::Certificate(own) = signer { own } else { key };
     let mut protected = json!({"alg": key.algorithm(), "nonce": nonce, "url": url});
     match signer {
-        Signer::Key => protected["jwk"] = jwk_value(key),
+        Signer::Key | Signer::Certificate(_) => protected["jwk"] = jwk_value(key),
         Signer::Account(account) => protected["kid"] = json!(account),
     }
+    Ok(signature(key, &protected, payload)?.to_string())
+}
+
+/// RFC 8555 §7.3.5: the inner signature of a key change, by the new key, without a nonce.
+pub(super) fn key_change(new: &AccountKey, old: &AccountKey, account: &str, url: &str) -> Result<Value> {
+    let protected = json!({"alg": new.algorithm(), "jwk": jwk_value(new), "url": url});
+    signature(new, &protected, &json!({"account": account, "oldKey": jwk_value(old)}).to_string())
+}
+
+fn signature(key: &AccountKey, protected: &Value, payload: &str) -> Result<Value> {
     let (protected, payload) = (base64url(protected.to_string()), base64url(payload));
     let signature = key.sign(format!("{protected}.{payload}").as_bytes())?;
-    Ok(flattened(protected, payload, &signature).to_string())
+    Ok(flattened(protected, payload, &signature))
 }
 
 /// RFC 8555 §7.3.4: the account's public key, signed with the MAC key that the CA handed out for `kid`.

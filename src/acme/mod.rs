@@ -1,6 +1,7 @@
 //! RFC 8555: the nouns, the [`Ca`] trait that flow speaks to, and the real client behind it.
 
 mod account;
+mod account_change;
 mod authorization;
 mod chain;
 mod client;
@@ -13,12 +14,14 @@ mod order;
 mod problem;
 mod renewal_info;
 mod request;
+mod revocation;
 mod transport;
 
 pub use account::{Account, AccountStatus};
 pub use client::{Client, ClientConfig, Timeouts};
 pub use directory::{Directory, Meta};
 pub use key::AccountKey;
+pub use revocation::{Revocation, RevocationReason};
 
 use crate::error::Result;
 use async_trait::async_trait;

@@ -131,7 +131,7 @@ impl Problem {
             "badRevocationReason" => "choose another revocation reason",
             "orderNotReady" => "not all authorizations are valid yet: run again",
             "malformed" => {
-                "the CA did not understand the request; if it persists, report it with --log debug output"
+                "the CA did not understand the request: has the account got another key? else report it, with what -vv tells"
             }
             _ => return None,
         })

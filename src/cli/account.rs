@@ -1,12 +1,14 @@
-//! `danesmith account`: show and register.
+//! `danesmith account`: show, register, give another key, end.
 
-use super::ui::Ui;
 use super::wiring;
-use super::{Finish, Global};
-use crate::error::Result;
-use crate::flow::account::IfUnknown;
+use super::{Finish, Global, files};
+use crate::error::{Error, Kind, Result};
+use crate::flow::account::{Holder, IfUnknown};
+use crate::flow::account_change::{End, KeyChange};
 use crate::report::Output;
+use crate::secret::Secret;
 use std::fmt::Write;
+use std::path::PathBuf;
 
 /// Arguments of `account`.
 #[derive(clap::Args)]
@@ -21,6 +23,22 @@ enum Command {
     Show(Which),
     /// Register the account, or find it by its key
     Register(Which),
+    /// Give the account another key; its URL and its certificates stay
+    Rollover {
+        #[command(flatten)]
+        which: Which,
+        /// The new private key (PEM), where zones.yaml names the former one; name this one there afterwards
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// End the account at the CA; nothing brings it back
+    Deactivate {
+        #[command(flatten)]
+        which: Which,
+        /// Yes, for ever
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(clap::Args)]
@@ -30,26 +48,75 @@ struct Which {
     name: String,
 }
 
-pub(super) async fn run(global: &Global, args: &Args, _: &Ui) -> Result<Finish> {
-    let (which, if_unknown) = match &args.command {
-        Command::Show(which) => (which, IfUnknown::Refuse),
-        Command::Register(which) => (which, IfUnknown::AskAndRegister),
-    };
+pub(super) async fn run(global: &Global, args: &Args) -> Result<Finish> {
+    let (Command::Show(Which { name })
+    | Command::Register(Which { name })
+    | Command::Rollover { which: Which { name }, .. }
+    | Command::Deactivate { which: Which { name }, .. }) = &args.command;
     let desired = wiring::load(global)?;
-    let configured = wiring::account(&desired, &which.name)?;
-    let client = wiring::open_account(&desired, configured, if_unknown).await?;
+    let configured = wiring::account(&desired, name)?;
+    if let Command::Deactivate { yes: false, .. } = &args.command {
+        let action = format!("deactivate account `{name}` at {}", configured.directory);
+        return Err(Error::new(Kind::Usage, action, "that cannot be taken back: it takes --yes")
+            .remains("Nothing was changed.")
+            .hint("its certificates stay valid, but none can be renewed or revoked by it any more"));
+    }
+    let (holder, _store) = wiring::holder(&desired, configured)?;
+    let output = match &args.command {
+        Command::Show(_) => show(&holder, IfUnknown::Refuse).await?,
+        Command::Register(_) => show(&holder, IfUnknown::AskAndRegister).await?,
+        Command::Rollover { key, .. } => {
+            let own = key.as_deref().map(files::read).transpose()?;
+            changed(&holder, holder.change_key(own.map(|pem| Secret::new(pem.to_vec()))).await?)
+        }
+        Command::Deactivate { .. } => ended(&holder, holder.deactivate().await?),
+    };
+    Ok(Finish::ok(output))
+}
+
+async fn show(holder: &Holder<'_>, if_unknown: IfUnknown) -> Result<Output> {
+    let client = holder.open(if_unknown).await?;
     let account = client.account().await?;
     let status = format!("{:?}", account.status).to_lowercase();
-    let mut text = String::new();
-    let _ = writeln!(text, "account    {}", which.name);
-    let _ = writeln!(text, "directory  {}", configured.directory);
-    let _ = writeln!(text, "url        {}", account.url);
-    let _ = writeln!(text, "status     {}", status);
+    let mut text = head(holder, &account.url);
+    let _ = writeln!(text, "status     {status}");
     let _ = writeln!(text, "contact    {}", account.contact.join(", "));
     let _ = writeln!(text, "key        {} (RFC 7638 thumbprint)", client.thumbprint());
     let json = serde_json::json!({ "account": {
-        "name": which.name, "directory": configured.directory, "url": account.url, "status": status,
+        "name": holder.account.name, "directory": holder.account.directory, "url": account.url, "status": status,
         "contact": account.contact, "thumbprint": client.thumbprint(),
     }});
-    Ok(Finish::ok(Output { text, json }))
+    Ok(Output { text, json })
+}
+
+fn changed(holder: &Holder<'_>, KeyChange { url, thumbprint, before }: KeyChange) -> Output {
+    let mut text = head(holder, &url);
+    let _ = writeln!(text, "key        {thumbprint} (RFC 7638 thumbprint)");
+    if before {
+        let _ = writeln!(text, "           the CA had taken it before");
+    }
+    if holder.account.key.is_some() {
+        let _ = writeln!(text, "next       name the new key in zones.yaml: the CA refuses the former one");
+    }
+    let json = serde_json::json!({ "account": {
+        "name": holder.account.name, "directory": holder.account.directory, "url": url, "thumbprint": thumbprint,
+        "before": before,
+    }});
+    Output { text, json }
+}
+
+fn ended(holder: &Holder<'_>, End { url, aside }: End) -> Output {
+    let mut text = head(holder, &url);
+    let _ = writeln!(text, "status     deactivated");
+    let _ = writeln!(text, "kept in    {}", aside.display());
+    let json = serde_json::json!({ "account": {
+        "name": holder.account.name, "directory": holder.account.directory, "url": url, "status": "deactivated",
+        "aside": aside,
+    }});
+    Output { text, json }
+}
+
+fn head(holder: &Holder<'_>, url: &str) -> String {
+    let account = holder.account;
+    format!("account    {}\ndirectory  {}\nurl        {url}\n", account.name, account.directory)
 }

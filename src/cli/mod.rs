@@ -10,6 +10,7 @@ pub mod keys;
 mod plan;
 mod provider;
 mod rehearse;
+mod revoke;
 mod rotate;
 mod status;
 pub mod tlsa;
@@ -92,6 +93,8 @@ enum Command {
     Tlsa(tlsa::TlsaArgs),
     /// Make and look at keys and CSRs; offline
     Keys(keys::KeysArgs),
+    /// Have the CA revoke certificates; apply then orders another
+    Revoke(revoke::Args),
     /// The ACME account
     Account(account::Args),
     /// The kinds of DNS providers, and a real write, read and removal in a zone
@@ -207,7 +210,8 @@ fn execute(cli: Cli, ui: &Ui) -> Result<Finish> {
         Command::Apply(args) => block_on(apply::run(&global, &args, ui)),
         Command::Rotate(args) => block_on(rotate::run(&global, &args, ui)),
         Command::Verify(args) => block_on(verify::run(&global, &args, ui)),
-        Command::Account(args) => block_on(account::run(&global, &args, ui)),
+        Command::Revoke(args) => block_on(revoke::run(&global, &args)),
+        Command::Account(args) => block_on(account::run(&global, &args)),
         Command::Provider(args) => block_on(provider::run(&global, &args, ui)),
     }
 }

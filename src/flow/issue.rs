@@ -244,6 +244,7 @@ async fn install(
         serial: chain.serial.clone(),
         issuer: chain.issuer.clone(),
         certificate_id: chain.certificate_id.clone(),
+        revoked: None,
     };
     let until = minute(chain.not_after);
     if purpose == Use::Keep {

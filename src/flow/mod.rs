@@ -2,6 +2,7 @@
 //! traits in [`World`]; the model, the rehearsal and the real run call the same code.
 
 pub mod account;
+pub mod account_change;
 pub mod apply;
 pub mod authoritative;
 mod challenge;
@@ -19,6 +20,7 @@ pub mod preview;
 mod propagation;
 mod publish;
 mod renewal_info;
+pub mod revoke;
 mod rotate;
 pub mod status;
 mod txt;

@@ -255,5 +255,6 @@ fn taken_for_done(certificate: &Certificate, keys: &WantedKeys, now: Timestamp) 
         serial: String::new(),
         issuer: String::new(),
         certificate_id: None,
+        revoked: None,
     }
 }

@@ -46,12 +46,19 @@ impl Chain {
         let sections = pem::sections(pem.as_bytes())?;
         let certificates = sections.iter().filter(|section| section.label == "CERTIFICATE");
         let certs_der: Vec<Vec<u8>> = certificates.map(|section| section.der.to_vec()).collect();
+        Self::of(certs_der, || sections.iter().map(|section| section.label.clone()).collect())
+    }
+
+    /// Takes certificates in DER, leaf first.
+    pub fn of_der(certs_der: Vec<Vec<u8>>) -> Result<Self, KeyError> {
+        Self::of(certs_der, Vec::new)
+    }
+
+    /// `instead` says what was found when there is no certificate.
+    fn of(certs_der: Vec<Vec<u8>>, instead: impl Fn() -> Vec<String>) -> Result<Self, KeyError> {
         let parsed = certs_der.iter().map(|der| parse_one(der)).collect::<Result<Vec<_>, _>>()?;
         let (Some(leaf), Some(last)) = (parsed.first(), parsed.last()) else {
-            return Err(KeyError::Absent {
-                wanted: "certificate",
-                found: sections.iter().map(|section| section.label.clone()).collect(),
-            });
+            return Err(KeyError::Absent { wanted: "certificate", found: instead() });
         };
         let (names, foreign) = names(leaf)?;
         Ok(Chain {

@@ -143,6 +143,9 @@ pub struct Installed {
     /// What the CA calls it in renewal information (RFC 9773 §4.1); `None`: it names no issuer's key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_id: Option<String>,
+    /// When its revocation was asked for; the CA may not have heard of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Timestamp>,
 }
 
 /// What the CA says of a certificate's renewal (RFC 9773 §4.2).

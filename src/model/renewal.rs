@@ -22,8 +22,11 @@ const CALM: SignedDuration = SignedDuration::from_hours(24);
 const LAST_CALL: i32 = 6;
 
 /// When renewal is due: as the CA suggests (RFC 9773 §4.2), within bounds; where it does not, by the lifetime. What the
-/// administrator says (`renew: {before: …}`) counts when it is earlier.
+/// administrator says (`renew: {before: …}`) counts when it is earlier. One that the administrator revoked is due since then.
 pub fn due(installed: &Installed, renew: Renew, info: Option<&RenewalInfo>) -> Timestamp {
+    if let Some(revoked) = installed.revoked {
+        return revoked;
+    }
     let own = by_lifetime(installed, renew);
     match (suggested(installed, info), renew) {
         (None, _) => own,
@@ -116,6 +119,7 @@ mod tests {
             serial: "01".into(),
             issuer: "CN=test".into(),
             certificate_id: Some("YQ.AQ".into()),
+            revoked: None,
         }
     }
 
@@ -139,6 +143,15 @@ mod tests {
         assert!(points.len() > 990);
         let middle = points.iter().filter(|p| **p < at("2026-02-21T00:00:00Z")).count();
         assert!((400..600).contains(&middle), "{middle} of 1000 in the first half");
+    }
+
+    #[test]
+    fn a_certificate_that_the_administrator_revoked_is_due_since_then_whatever_the_ca_says() {
+        let info = info("2026-02-20T00:00:00Z", "2026-02-22T00:00:00Z");
+        let revoked = Installed { revoked: Some(at("2026-01-01T01:00:00Z")), ..installed() };
+        for renew in [Renew::Third, Renew::Before(Duration::from_secs(86_400))] {
+            assert_eq!(due(&revoked, renew, Some(&info)), at("2026-01-01T01:00:00Z"));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::model::document::Document;
 use crate::model::key::SpkiDigest;
 use crate::model::memory::Memory;
 use crate::secret::Secret;
-use crate::store::{AccountRecord, Generation, Store};
+use crate::store::{Generation, Store};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -195,18 +195,6 @@ impl Store for Universe {
     async fn key(&self, certificate: &str, spki: SpkiDigest) -> Result<Option<Secret>> {
         let disk = lock(&self.disk);
         Ok(disk.folders.get(certificate).and_then(|folder| folder.keys.get(&spki).cloned()))
-    }
-
-    async fn account(&self, _: &str, _: &str) -> Result<Option<(AccountRecord, Option<Secret>)>> {
-        Ok(None)
-    }
-
-    async fn save_account_key(&self, _: &str, _: &str, _: Secret) -> Result<()> {
-        Ok(())
-    }
-
-    async fn put_account(&self, _: &str, _: &AccountRecord) -> Result<()> {
-        Ok(())
     }
 
     async fn memory(&self) -> Memory {

@@ -92,6 +92,9 @@ fn installed(text: &mut String, facts: &Facts, certificate: &Installed, now: Tim
         true => line(text, "", &format!("valid until {} ({days} days)", minute(*not_after))),
         false => line(text, "", &format!("EXPIRED on {} ({} days ago)", minute(*not_after), -days)),
     }
+    if let Some(revoked) = certificate.revoked {
+        line(text, "", &format!("REVOKED on {}: the next run orders another", minute(revoked)));
+    }
     if let Some(due) = facts.renewal_due.filter(|due| *due > now) {
         let info = facts.document.renewal_info.as_ref();
         let suggested = info.filter(|info| Some(&info.certificate_id) == certificate.certificate_id.as_ref());

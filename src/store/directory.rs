@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::lock::Lock;
-use super::{AccountRecord, Generation, Store};
+use super::{Generation, Store};
 use crate::atomic;
 use crate::error::{Error, Kind, Result};
 use crate::model::document::{Document, VERSION};
@@ -49,7 +49,7 @@ impl Directory {
     }
 
     /// Disk work off the event loop: twenty certificates sync their files side by side.
-    async fn work<T: Send + 'static>(
+    pub(super) async fn work<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Layout) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -192,43 +192,6 @@ impl Store for Directory {
         self.work(move |l| read_secret(&l.key(&name, spki))).await
     }
 
-    async fn account(
-        &self,
-        directory_url: &str,
-        name: &str,
-    ) -> Result<Option<(AccountRecord, Option<Secret>)>> {
-        let (url, name) = (directory_url.to_owned(), name.to_owned());
-        self.work(move |l| {
-            let folder = l.account(&url, &name);
-            let key = read_secret(&folder.join("key.pem"))?;
-            let record = read_json(&folder.join("account.json"))?;
-            let empty = AccountRecord {
-                version: VERSION,
-                directory_url: url,
-                account_url: None,
-                directory: None,
-                fetched: None,
-            };
-            Ok(if record.is_none() && key.is_none() { None } else { Some((record.unwrap_or(empty), key)) })
-        })
-        .await
-    }
-
-    async fn save_account_key(&self, directory_url: &str, name: &str, pem: Secret) -> Result<()> {
-        let (url, name) = (directory_url.to_owned(), name.to_owned());
-        self.work(move |l| save_secret(&l.account(&url, &name).join("key.pem"), &pem)).await
-    }
-
-    async fn put_account(&self, name: &str, record: &AccountRecord) -> Result<()> {
-        let (name, url, text) = (name.to_owned(), record.directory_url.clone(), to_json(record)?);
-        self.work(move |l| {
-            let folder = l.account(&url, &name);
-            atomic::folder(&folder)?;
-            atomic::write(&folder.join("account.json"), &text)
-        })
-        .await
-    }
-
     async fn memory(&self) -> Memory {
         self.work(|l| read_json(&l.memory())).await.ok().flatten().unwrap_or_default()
     }
@@ -259,14 +222,14 @@ fn prune(layout: &Layout, name: &str, live: u64, keep: Option<u64>) {
     }
 }
 
-fn save_secret(path: &Path, pem: &Secret) -> Result<()> {
+pub(super) fn save_secret(path: &Path, pem: &Secret) -> Result<()> {
     if let Some(folder) = path.parent() {
         atomic::folder(folder)?;
     }
     atomic::create_new(path, pem.bytes())
 }
 
-fn read_secret(path: &Path) -> Result<Option<Secret>> {
+pub(super) fn read_secret(path: &Path) -> Result<Option<Secret>> {
     Ok(read(path)?.map(Secret::new))
 }
 
@@ -278,7 +241,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let Some(text) = read(path)? else { return Ok(None) };
     serde_json::from_slice(&text).map(Some).map_err(|e| {
         Error::new(Kind::Local, format!("read `{}`", path.display()), e)
@@ -287,7 +250,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     })
 }
 
-fn to_json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>> {
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>> {
     let mut text =
         serde_json::to_vec_pretty(value).map_err(|e| Error::new(Kind::Internal, "write a document", e))?;
     text.push(b'\n');

@@ -1,12 +1,15 @@
 //! What must survive a kill: one document per certificate, immutable generations behind one symlink, keys and
-//! accounts. [`Store`] is the trait that flow speaks to; [`directory::Directory`] keeps it in a local folder.
+//! accounts. [`Store`] and [`Accounts`] are the traits that flow speaks to; [`directory::Directory`] keeps all in a local folder.
 //!
 //! The commit order (ARCHITECTURE.md, "What a kill can do"): generation folder, then the document — the only commit point —, then
 //! the symlink, which is derived and redone by the next run.
 
+mod accounts;
 pub mod directory;
 pub mod layout;
 mod lock;
+
+pub use accounts::{AccountRecord, Accounts, Kept};
 
 use crate::error::Result;
 use crate::model::document::Document;
@@ -14,25 +17,6 @@ use crate::model::key::SpkiDigest;
 use crate::model::memory::Memory;
 use crate::secret::Secret;
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
-
-/// An ACME account as kept on disk; its key lies beside it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountRecord {
-    /// Format version.
-    pub version: u32,
-    /// Directory URL it belongs to.
-    pub directory_url: String,
-    /// Account URL once the CA has told it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub account_url: Option<String>,
-    /// The CA's directory as last fetched, opaque here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub directory: Option<serde_json::Value>,
-    /// When it was fetched.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fetched: Option<jiff::Timestamp>,
-}
 
 /// The files of one generation.
 pub struct Generation {
@@ -73,16 +57,6 @@ pub trait Store: Send + Sync {
     async fn save_key(&self, certificate: &str, spki: SpkiDigest, pem: Secret) -> Result<()>;
     /// A private key of ours.
     async fn key(&self, certificate: &str, spki: SpkiDigest) -> Result<Option<Secret>>;
-    /// An account by directory URL and configured name.
-    async fn account(
-        &self,
-        directory_url: &str,
-        name: &str,
-    ) -> Result<Option<(AccountRecord, Option<Secret>)>>;
-    /// Saves an account's key before the CA hears of it; refuses to replace one.
-    async fn save_account_key(&self, directory_url: &str, name: &str, pem: Secret) -> Result<()>;
-    /// Replaces the account's record.
-    async fn put_account(&self, name: &str, record: &AccountRecord) -> Result<()>;
     /// What earlier runs remembered.
     async fn memory(&self) -> Memory;
     /// Remembers; losing it does no harm.

@@ -2,8 +2,11 @@
 
 use crate::ca::Response;
 use crate::{Scene, at_first, config, for_names, names, whole, within};
-use danesmith::acme::{AccountKey, AccountStatus, Ca, Client};
+use danesmith::acme::{AccountKey, AccountStatus, Ca, Client, Revocation, RevocationReason};
 use danesmith::error::Kind;
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
 
 #[test]
 fn new_terms_are_shown_to_the_person_who_must_agree() {
@@ -73,6 +76,70 @@ fn keys_of_every_kind_and_file_format_sign_so_that_the_ca_agrees() {
             scene.client.register(&[], true, None).await.unwrap();
             scene.client.new_order(for_names(&names())).await.unwrap();
         }
+    });
+}
+
+#[test]
+fn a_ca_that_does_not_revoke_or_change_keys_is_told_apart_from_one_that_refuses() {
+    within(async {
+        let scene = Scene::registered().await;
+        let lacks = |error: danesmith::error::Error, member: &str| {
+            assert_eq!(error.kind, Kind::Remote);
+            assert!(error.cause.contains(&format!("no `{member}`")), "{error}");
+        };
+        let reason = RevocationReason::Superseded;
+        lacks(scene.client.revoke(b"certificate", reason, None).await.unwrap_err(), "revokeCert");
+        lacks(scene.client.changes_keys().await.unwrap_err(), "keyChange");
+        let new = AccountKey::generate().unwrap().0;
+        lacks(scene.client.change_key(&new).await.unwrap_err(), "keyChange");
+        assert_eq!(scene.ca.count("POST"), 1, "only the registration");
+    });
+}
+
+#[test]
+fn a_revocation_is_signed_by_the_account_or_by_the_certificates_key_and_a_second_one_is_no_error() {
+    within(async {
+        let scene = Scene::new(AccountKey::generate().unwrap().0).await;
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let heard = seen.clone();
+        scene.ca.script(move |request, base| match request.path.as_str() {
+            "/dir" => Some(Response::json(
+                200,
+                json!({"newNonce": format!("{base}/nonce"), "newAccount": format!("{base}/account"),
+                    "newOrder": format!("{base}/order"), "revokeCert": format!("{base}/revoke")}),
+            )),
+            "/revoke" => {
+                let mut heard = heard.lock().unwrap();
+                let body: Value = serde_json::from_slice(&request.body).unwrap();
+                let part = |name: &str| -> Value {
+                    let bytes = BASE64URL_NOPAD.decode(body[name].as_str().unwrap().as_bytes()).unwrap();
+                    serde_json::from_slice(&bytes).unwrap()
+                };
+                heard.push((part("protected"), part("payload")));
+                Some(match heard.len() {
+                    1 | 2 => Response::new(200, ""),
+                    3 => Response::problem(400, "alreadyRevoked", "it is"),
+                    _ => Response::problem(403, "unauthorized", "not yours"),
+                })
+            }
+            _ => None,
+        });
+        scene.client.register(&[], true, None).await.unwrap();
+        let own = AccountKey::from_pem(include_bytes!("keys/rsa2048.pem")).unwrap();
+        let revoke = |reason, key| scene.client.revoke(b"DER", reason, key);
+        let superseded = revoke(RevocationReason::Superseded, None).await.unwrap();
+        let compromised = revoke(RevocationReason::KeyCompromise, Some(&own)).await.unwrap();
+        assert_eq!([superseded, compromised], [Revocation::Done; 2]);
+        assert_eq!(revoke(RevocationReason::Unspecified, None).await.unwrap(), Revocation::Already);
+        let refused = revoke(RevocationReason::Unspecified, None).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Credentials);
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen[0].0["kid"], scene.url("/account/1"));
+        assert_eq!(seen[0].1, json!({"certificate": "REVS", "reason": 4}));
+        assert!(seen[1].0["kid"].is_null() && seen[1].0["alg"] == "RS256", "{}", seen[1].0);
+        assert_eq!(seen[1].0["jwk"]["kty"], "RSA");
+        assert_eq!(seen[1].1["reason"], 1);
+        assert_eq!(seen[2].1, json!({"certificate": "REVS"}), "no reason is no member");
     });
 }
 

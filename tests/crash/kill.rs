@@ -90,7 +90,7 @@ fn sweep_renewal(what: &str, when: &[&str]) {
 }
 
 /// Every number from 1 on, then what was missed, each by its shape: how many calls come before one differs between runs.
-fn sweep(
+pub(crate) fn sweep(
     what: &str,
     scene: &Scene,
     filter: &[&str],

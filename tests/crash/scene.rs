@@ -20,6 +20,8 @@ pub(crate) const FOREIGN: &str = "somebody-else-is-at-work";
 /// A world with a configuration in it.
 pub(crate) struct Scene {
     pub(crate) lab: Lab,
+    /// What is swept.
+    pub(crate) words: Cell<&'static [&'static str]>,
     log_read: Cell<u64>,
 }
 
@@ -43,7 +45,7 @@ impl Scene {
         let lab = Lab::start(options);
         fs::write(lab.dir().join("zones.yaml"), zones_yaml(secret, more)).unwrap();
         lab.add_record("example.test", CHALLENGE, "TXT", FOREIGN);
-        Scene { lab, log_read: Cell::new(0) }
+        Scene { lab, words: Cell::new(&["apply"]), log_read: Cell::new(0) }
     }
 
     /// The state directory.

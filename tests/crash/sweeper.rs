@@ -60,7 +60,7 @@ pub(crate) struct Run {
     pub(crate) output: Output,
 }
 
-/// Runs `danesmith apply` under the sweeper: `mode` is for example `["kill", "17"]`.
+/// Runs danesmith (`apply`, unless the scene says other words) under the sweeper: `mode` is for example `["kill", "17"]`.
 pub(crate) fn run(scene: &Scene, mode: &[&str]) -> Run {
     let report = scene.lab.dir().join("sweep.json");
     let output = sweep(scene, mode, &[OsStr::new("--report"), report.as_os_str()]);
@@ -106,7 +106,8 @@ fn undisturbed(scene: &Scene, filter: &[&str]) -> Vec<Value> {
 fn sweep(scene: &Scene, mode: &[&str], more: &[&OsStr]) -> Output {
     scene.forget_dns();
     let mut command = scene.lab.command(tool("sweeper").to_str().unwrap());
-    command.args(mode).args(more).args(["--timeout", "60", "--", env!("CARGO_BIN_EXE_danesmith"), "apply"]);
+    command.args(mode).args(more).args(["--timeout", "60", "--", env!("CARGO_BIN_EXE_danesmith")]);
+    command.args(scene.words.get());
     command.output().unwrap()
 }
 

@@ -4,6 +4,7 @@ use crate::first::quick;
 use crate::site::{ACCOUNT, Site};
 use crate::support::{Daemon, EAB_HMAC, EAB_KID, Lab, Options};
 use std::fs;
+use std::path::PathBuf;
 
 const ZONE: &str = "example.test: {provider: home, propagation: 15s, ttl: {txt: 5}}";
 const WWW: &str = "www: {names: [example.test], keys: managed}";
@@ -69,4 +70,107 @@ fn a_ca_that_wants_a_binding_says_so_and_gets_it() {
     let run = site.apply().ends(0);
     assert!(!run.stderr.contains(EAB_HMAC));
     assert!(site.installed("www"));
+}
+
+fn shown(site: &Site) -> (String, String) {
+    let account = site.run(&["account", "show"]).ends(0).json["account"].clone();
+    let text = |member: &str| account[member].as_str().unwrap().to_owned();
+    (text("url"), text("thumbprint"))
+}
+
+/// Where the account's key lies.
+fn account_folder(site: &Site) -> PathBuf {
+    let folders = fs::read_dir(site.lab.dir().join("state/accounts")).unwrap();
+    let mut folders: Vec<_> = folders.map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|path| path.extension().is_none());
+    assert_eq!(folders.len(), 1, "{folders:?}");
+    folders.remove(0)
+}
+
+#[test]
+fn an_account_gets_another_key_and_keeps_its_url() {
+    let site = Site::new(Lab::start(quick()));
+    site.configure(&[ZONE], &[WWW]);
+    site.apply().ends(0);
+    let (url, former) = shown(&site);
+    let run = site.run(&["account", "rollover"]).ends(0);
+    let (now, key) = shown(&site);
+    assert_eq!((&now, &run.json["account"]["thumbprint"]), (&url, &key.as_str().into()));
+    assert_ne!(key, former);
+    site.run(&["account", "rollover", "--key", "tsig.secret"]).ends(64).says(&["leave out --key"]);
+    site.age("www");
+    site.apply().ends(0);
+
+    // killed before the CA heard of it: a key lies there that it does not know
+    let folder = account_folder(&site);
+    site.lab.run(
+        "openssl",
+        &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "next"],
+    );
+    fs::rename(site.lab.dir().join("next"), folder.join("next-key.pem")).unwrap();
+    site.age("www");
+    site.apply().ends(0).says(&["danesmith account rollover default"]);
+    assert_eq!(shown(&site).1, key);
+    // killed after the CA had taken it, before we knew: the former key is of no use any more
+    let stale = fs::read(folder.join("key.pem")).unwrap();
+    site.run(&["account", "rollover"]).ends(0);
+    let (_, later) = shown(&site);
+    assert_ne!(later, key);
+    fs::rename(folder.join("key.pem"), folder.join("next-key.pem")).unwrap();
+    fs::write(folder.join("key.pem"), stale).unwrap();
+    site.age("www");
+    site.apply().ends(0);
+    assert_eq!(shown(&site), (url, later));
+    assert!(!folder.join("next-key.pem").exists());
+}
+
+#[test]
+fn an_account_key_of_the_administrator_is_changed_for_the_one_that_is_given() {
+    let mut site = Site::new(Lab::start(quick()));
+    for name in ["one.pem", "two.pem"] {
+        let curve = "ec_paramgen_curve:P-384";
+        site.lab.run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", curve, "-out", name]);
+    }
+    let configure = |site: &mut Site, file: &str| {
+        site.accounts = ACCOUNT.replace("agree_terms", &format!("key: {{file: {file}}}, agree_terms"));
+        site.configure(&[ZONE], &[WWW]);
+    };
+    configure(&mut site, "one.pem");
+    site.apply().ends(0);
+    let (url, _) = shown(&site);
+    site.run(&["account", "rollover"]).ends(64).says(&["--key", "yours"]);
+    site.run(&["account", "rollover", "--key", "zones.yaml"]).ends(77).says(&["account key"]);
+    let run = site.run(&["account", "rollover", "--key", "two.pem"]).ends(0);
+    assert_eq!(
+        (&run.json["account"]["url"], &run.json["account"]["before"]),
+        (&url.as_str().into(), &false.into())
+    );
+    let again = site.run(&["account", "rollover", "--key", "two.pem"]).ends(0);
+    assert_eq!(again.json["account"]["before"], true, "a run that was killed after the change is repeated");
+    site.age("www");
+    let run = site.apply().says(&["has the account got another key?"]);
+    assert!([69, 77].contains(&run.code), "{}", run.stderr);
+    configure(&mut site, "two.pem");
+    site.apply().ends(0);
+    assert_eq!(shown(&site).0, url);
+}
+
+#[test]
+fn a_deactivated_account_is_put_aside_and_another_one_is_registered() {
+    let site = Site::new(Lab::start(quick()));
+    site.configure(&[ZONE], &[WWW]);
+    site.apply().ends(0);
+    let (url, _) = shown(&site);
+    let leaf = site.leaf("www");
+    site.run(&["account", "deactivate"]).ends(64).says(&["--yes", "Nothing was changed"]);
+    assert_eq!(shown(&site).0, url);
+    let run = site.run(&["account", "deactivate", "--yes"]).ends(0);
+    let aside = site.lab.dir().join(run.json["account"]["aside"].as_str().unwrap());
+    assert!(aside.join("key.pem").exists() && aside.join("account.json").exists());
+    site.run(&["account", "show"]).ends(77).says(&["account register"]);
+    assert_eq!(site.leaf("www"), leaf);
+    site.age("www");
+    site.apply().ends(0);
+    assert_ne!(shown(&site).0, url);
+    assert_ne!(site.leaf("www"), leaf);
 }

@@ -26,6 +26,7 @@ mod names;
 mod propagation;
 mod providers;
 mod renewal;
+mod revoke;
 mod secrets;
 mod site;
 mod terminal;

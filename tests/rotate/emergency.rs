@@ -4,7 +4,7 @@ use crate::post::{HOST, Post, SHORT, TTL, set};
 use crate::support::mail::MailServer;
 use crate::support::sender::Verdict;
 use crate::support::{BIND, Daemon, KNOT, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 #[test]
@@ -13,6 +13,8 @@ fn an_emergency_with_a_ripe_backup_is_an_ordinary_rotation() {
     post.configure("keys: managed", SHORT);
     post.run(&["apply"]).ends(0);
     let (a, b) = post.keys();
+    let first = ["rotate mx --emergency", "revoke mx --retired --reason key-compromise"];
+    post.run(&["revoke", "mx", "--reason", "key-compromise"]).ends(5).says(&first);
     std::thread::sleep(Duration::from_secs(u64::from(TTL) + 1));
     let sender = post.lab.sender(&[HOST]).start();
     let run = post.run(&["rotate", "mx", "--emergency", "--wait"]).ends(0);
@@ -20,6 +22,18 @@ fn an_emergency_with_a_ripe_backup_is_an_ordinary_rotation() {
     assert!(changes.contains("can be replayed until its last signature ends"), "{changes}");
     assert_eq!(post.presented(), [Some(b.clone()), Some(b)]);
     assert!(!post.pins(BIND).contains(&a));
+
+    // Nothing serves or pins the leaked key any more: now the CA may hear of it, and its own signature proves the leak.
+    let run = post.run(&["revoke", "mx", "--retired", "--reason", "key-compromise"]).ends(0);
+    let revoked = &run.json["revoked"];
+    assert_eq!((revoked.as_array().unwrap().len(), &revoked[0]["spki"]), (1, &json!(a)), "{revoked:#}");
+    assert_eq!(revoked[0]["signed_by"], "certificate-key");
+    let serial = revoked[0]["serial"].as_str().unwrap();
+    let url = format!("https://127.0.0.14:15000/cert-status-by-serial/{serial}");
+    let told = post.lab.run("curl", &["-sSf", "--cacert", "pebble-root.pem", &url]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["Status"], &told["Reason"]), (&json!("Revoked"), &json!(1)), "{told:#}");
+    post.run(&["apply", "--detailed-exitcode"]).ends(0);
     let summary = sender.stop();
     assert!(summary.failures().is_empty(), "{:#}", summary.json());
 }

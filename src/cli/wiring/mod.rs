@@ -10,13 +10,12 @@ pub(super) use configuration::{account, catalog, choose, forgotten, load, rehear
 pub(super) use hosts::plugin;
 pub(super) use opener::MAX_FILE;
 
-use crate::acme::Client;
 use crate::clock::{Clock, SystemClock};
 use crate::deploy::Processes;
 use crate::dns::{Reads, Resolver, ResolverConfig, TrustAnchor, Validation};
 use crate::error::{Error, Kind, Result};
 use crate::flow::World;
-use crate::flow::account::IfUnknown;
+use crate::flow::account::Holder;
 use crate::flow::verify::Eyes;
 use crate::flow::world::{Effects, Progress};
 use crate::model::desired::{Account, Desired, Validation as WantedValidation};
@@ -44,15 +43,16 @@ impl Progress for Silent {
     fn step(&self, _: &str, _: &str) {}
 }
 
-/// Opens an account outside a run.
-pub(super) async fn open_account(
+/// An account outside a run. The state directory is locked for as long as the holder or the store lives.
+pub(super) fn holder<'a>(
     desired: &Desired,
-    account: &Account,
-    if_unknown: IfUnknown,
-) -> Result<Arc<Client>> {
+    account: &'a Account,
+) -> Result<(Holder<'a>, impl Store + use<>)> {
     let store = Directory::locked(&desired.state)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    crate::flow::account::open(&store, &clock, account, root(account)?, if_unknown).await
+    let accounts = Arc::new(store.clone());
+    let holder =
+        Holder { store: accounts, clock: Arc::new(SystemClock::new()), account, root: root(account)? };
+    Ok((holder, store))
 }
 
 /// The real world.
@@ -61,15 +61,15 @@ pub(super) async fn world(
     access: Access,
     progress: impl Progress + 'static,
 ) -> Result<World> {
-    let store: Arc<dyn Store> = Arc::new(match access {
+    let directory = match access {
         Access::Read => Directory::read_only(&desired.state),
         Access::Change => Directory::locked(&desired.state)?,
-    });
+    };
+    let (store, accounts): (Arc<dyn Store>, _) = (Arc::new(directory.clone()), Arc::new(directory));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let memory = store.memory().await;
     let reads: Arc<dyn Reads> = Arc::new(Resolver::new(resolver(desired)?));
-    let opener =
-        Opener { desired: desired.clone(), store: store.clone(), clock: clock.clone(), reads: reads.clone() };
+    let opener = Opener { desired: desired.clone(), accounts, clock: clock.clone(), reads: reads.clone() };
     let effects = Effects {
         clock,
         reads,

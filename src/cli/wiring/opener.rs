@@ -5,10 +5,10 @@ use crate::acme::Ca;
 use crate::clock::Clock;
 use crate::dns::Reads;
 use crate::error::{Error, Kind, Result};
-use crate::flow::account::{self, IfUnknown};
+use crate::flow::account::{Holder, IfUnknown};
 use crate::flow::world::Open;
 use crate::model::desired::{Account, Desired, Provider as Wanted, Zone};
-use crate::store::Store;
+use crate::store::Accounts;
 use async_trait::async_trait;
 use danesmith_providers::Provider;
 use hickory_proto::rr::RecordType;
@@ -22,7 +22,7 @@ pub(in crate::cli) const MAX_FILE: u64 = 1 << 20;
 /// The real opener.
 pub(super) struct Opener {
     pub(super) desired: Arc<Desired>,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) accounts: Arc<dyn Accounts>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) reads: Arc<dyn Reads>,
 }
@@ -31,10 +31,8 @@ pub(super) struct Opener {
 impl Open for Opener {
     async fn ca(&self, name: &str) -> Result<Arc<dyn Ca>> {
         let account = account(&self.desired, name)?;
-        let client =
-            account::open(self.store.as_ref(), &self.clock, account, root(account)?, IfUnknown::Register)
-                .await?;
-        Ok(client)
+        let (store, clock) = (self.accounts.clone(), self.clock.clone());
+        Ok(Holder { store, clock, account, root: root(account)? }.open(IfUnknown::Register).await?)
     }
 
     async fn provider(&self, name: &str) -> Result<Arc<dyn Provider>> {

@@ -178,6 +178,7 @@ pub(super) fn chain(key: SpkiDigest) -> Vec<Vec<u8>> {
 pub(super) fn certificate(key: SpkiDigest) -> Installed {
     Installed {
         certificate_id: None,
+        revoked: None,
         generation: u64::from(number(key)),
         names: vec!["mx.test".into()],
         spki: key,

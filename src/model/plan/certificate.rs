@@ -95,6 +95,7 @@ fn issue_reason(
         Some(i) if i.names != wanted.names => Some(Reason::NamesChanged),
         Some(_) if lost => Some(Reason::Lost),
         Some(i) if renewal::due(i, wanted.renew, durable.renewal_info.as_ref()) > now => None,
+        Some(i) if i.revoked.is_some() => Some(Reason::Revoked),
         Some(i) if renewal::by_lifetime(i, wanted.renew) <= now => Some(Reason::Due),
         Some(_) => Some(Reason::Suggested),
     };

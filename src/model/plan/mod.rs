@@ -278,6 +278,8 @@ pub enum Reason {
     Due,
     /// The CA asks for it earlier (RFC 9773): it revokes the certificate, say.
     Suggested,
+    /// The administrator revoked the one that is installed.
+    Revoked,
 }
 
 impl Reason {
@@ -291,6 +293,7 @@ impl Reason {
             Reason::Lost => "its installed files are not complete",
             Reason::Due => "renewal is due",
             Reason::Suggested => "the CA suggests it",
+            Reason::Revoked => "the installed one was revoked",
         }
     }
 }

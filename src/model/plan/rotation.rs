@@ -113,7 +113,10 @@ fn may_begin(
 
 fn staged(wanted: &Wanted, spare: Option<&Installed>, key: SpkiDigest, now: Timestamp) -> bool {
     spare.is_some_and(|s| {
-        s.spki == key && s.names == wanted.names && renewal::by_lifetime(s, wanted.renew) > now
+        s.spki == key
+            && s.names == wanted.names
+            && s.revoked.is_none()
+            && renewal::by_lifetime(s, wanted.renew) > now
     })
 }
 

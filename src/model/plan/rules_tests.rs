@@ -65,6 +65,7 @@ pub(super) fn certificate(generation: u64, spki: SpkiDigest) -> Installed {
         serial: "01".into(),
         issuer: "CN=test".into(),
         certificate_id: None,
+        revoked: None,
     }
 }
 

@@ -49,6 +49,7 @@ fn installed() -> Document {
             serial: "01".into(),
             issuer: "CN=test".into(),
             certificate_id: None,
+            revoked: None,
         }),
         ..Document::default()
     }
@@ -125,6 +126,13 @@ fn installed_files_that_are_gone_are_got_again_for_the_same_key() {
     let lost = Observed { lost: true, ..Observed::default() };
     assert_eq!(step(&wanted(), &pinned(), &lost), Step::Issue(Reason::Lost, A));
     assert_eq!(plan(&wanted(), &pinned(), None, &lost, now()), Step::Issue(Reason::Lost, A));
+}
+
+#[test]
+fn a_revoked_certificate_is_replaced_at_once_for_the_same_key() {
+    let mut durable = pinned();
+    durable.installed.as_mut().unwrap().revoked = Some(now());
+    assert_eq!(step(&wanted(), &durable, &Observed::default()), Step::Issue(Reason::Revoked, A));
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn installed() -> Installed {
         serial: "0a".into(),
         issuer: "CN=test".into(),
         certificate_id: None,
+        revoked: None,
     }
 }
 
