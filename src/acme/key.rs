@@ -11,7 +11,7 @@ use ring::signature::{
     KeyPair, RSA_PKCS1_SHA256,
 };
 use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{self, PemObject};
 use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -41,7 +41,8 @@ impl AccountKey {
     /// Reads the first private key of a PEM file: PKCS#8, SEC1 (`EC PRIVATE KEY`) or PKCS#1 (`RSA PRIVATE KEY`).
     /// Fails with [`Kind::Credentials`] when it is encrypted, of another algorithm, or RSA below 2048 bits.
     pub fn from_pem(pem: &[u8]) -> Result<AccountKey> {
-        let mut key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| unusable(pem, error))?;
+        let mut key =
+            PrivateKeyDer::from_pem_slice(pem).map_err(|error| unusable(pem, pem_trouble(&error)))?;
         let signer = match &key {
             PrivateKeyDer::Pkcs8(der) => pkcs8_signer(der.secret_pkcs8_der()),
             PrivateKeyDer::Sec1(der) => sec1_signer(der.secret_sec1_der()),
@@ -170,7 +171,15 @@ fn pem_of(label: &str, der: &[u8]) -> Zeroizing<String> {
     pem
 }
 
-fn unusable(pem: &[u8], why: impl fmt::Display) -> Error {
+/// The library's own words quote the file.
+fn pem_trouble(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::NoItemsFound => "it holds no private key in PEM",
+        _ => "its PEM is broken: line breaks or its END line were lost",
+    }
+}
+
+fn unusable(pem: &[u8], why: &str) -> Error {
     let encrypted = [&b"ENCRYPTED PRIVATE KEY"[..], b"Proc-Type: 4,ENCRYPTED"];
     let action = "use the ACME account key";
     if encrypted.iter().any(|label| pem.windows(label.len()).any(|window| window == *label)) {
@@ -217,6 +226,20 @@ mod tests {
         let pkcs8 = AccountKey::from_pem(include_bytes!("../../tests/acme/keys/rsa2048.pem")).unwrap();
         let pkcs1 = AccountKey::from_pem(include_bytes!("../../tests/acme/keys/rsa2048-pkcs1.pem")).unwrap();
         assert_eq!(pkcs8.thumbprint(), pkcs1.thumbprint());
+    }
+
+    #[test]
+    fn a_broken_key_is_refused_without_a_word_of_it() {
+        let (_, pem) = AccountKey::generate().unwrap();
+        let lines: Vec<&str> = pem.lines().collect();
+        for broken in
+            [pem.replace('\n', ""), pem.replace('\n', " "), lines[..3].join("\n"), lines[1..].join("\n")]
+        {
+            let error = format!("{:?}", AccountKey::from_pem(broken.as_bytes()).unwrap_err());
+            let base64 =
+                lines[1].as_bytes()[10..20].iter().map(|b| b.to_string()).collect::<Vec<_>>().join(", ");
+            assert!(!error.contains(&lines[1][10..20]) && !error.contains(&base64), "{error}");
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
+/// The longest label that anybody writes has half as many characters; a key on one line is longer, and must not be told.
+const LONGEST_LABEL: usize = 60;
 /// RFC 7468 §2: generators wrap at exactly 64 characters.
 const WIDTH: usize = 64;
 
@@ -33,6 +35,12 @@ pub(super) fn sections(bytes: &[u8]) -> Result<Vec<Section>, KeyError> {
     while let Some(line) = lines.next() {
         if let Some(label) = label_of(line, BEGIN) {
             found.push(section(label, &mut lines)?);
+        } else if line.windows(BEGIN.len()).any(|window| window == BEGIN.as_bytes()) {
+            // What else is on that line may be a private key.
+            return Err(KeyError::malformed(
+                "a PEM block",
+                "its BEGIN line holds more: line breaks were lost",
+            ));
         }
     }
     Ok(found)
@@ -89,13 +97,13 @@ fn base64_of(lines: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     base64
 }
 
-/// The label of a BEGIN or END line.
+/// The label of a BEGIN or END line. Labels are told to people: nothing passes for one that could be base64 of a secret.
 fn label_of(line: &[u8], prefix: &str) -> Option<String> {
     let line = std::str::from_utf8(line.trim_ascii()).ok()?;
     // A byte order mark may stand before the first line.
     let label = line.trim_start_matches('\u{feff}').strip_prefix(prefix)?.strip_suffix(DASHES)?;
-    let printable = label.chars().all(|c| c.is_ascii_graphic() || c == ' ');
-    printable.then(|| label.to_owned())
+    let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, ' ' | '.');
+    (label.len() <= LONGEST_LABEL && label.chars().all(plain)).then(|| label.to_owned())
 }
 
 #[cfg(test)]
@@ -125,6 +133,20 @@ mod tests {
     fn a_block_without_end_is_refused_by_name() {
         let error = sections(b"-----BEGIN CERTIFICATE-----\nAAEC\n").err().unwrap();
         assert_eq!(error.to_string(), "the PEM block \"CERTIFICATE\" is broken: its END line is missing");
+    }
+
+    #[test]
+    fn a_key_whose_line_breaks_were_lost_is_refused_without_a_word_of_it() {
+        let key = encode("PRIVATE KEY", &[0xa5; 138]);
+        for joint in ["", " ", "\\n"] {
+            let one = key.trim_end().replace('\n', joint);
+            let after_another = format!("-----BEGIN A-----\nAAEC\n-----END A-----\n{one}\n");
+            let unfinished = format!("-----BEGIN A-----\nAAEC\n{one}\n-----END {}\n", &one[27..]);
+            for text in [one.clone(), after_another, unfinished] {
+                let error = sections(text.as_bytes()).err().unwrap().to_string();
+                assert!(!error.contains("paWl"), "{error}");
+            }
+        }
     }
 
     #[test]
