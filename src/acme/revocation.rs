@@ -35,20 +35,22 @@ impl RevocationReason {
     }
 }
 
-/// What the CA did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the CA answered.
+#[derive(Debug)]
 pub enum Revocation {
     /// It revoked the certificate.
     Done,
     /// The certificate was revoked before.
     Already,
+    /// It did not, and says why.
+    Refused(Error),
 }
 
 impl Client {
     /// Revokes `certificate` (DER). Signed by its own key when that is given, which proves to the CA that somebody who asks for
     /// `KeyCompromise` has it; by the account otherwise.
     ///
-    /// Errors: the CA's refusal; `Remote` where the CA does not revoke by ACME. Whatever the error, asking again does no harm.
+    /// Errors: no answer, so that nobody knows (asking again does no harm); `Remote` where the CA does not revoke by ACME.
     pub async fn revoke(
         &self,
         certificate: &[u8],
@@ -76,7 +78,11 @@ impl Client {
         if reply.refused_as("alreadyRevoked") {
             return Ok(Revocation::Already);
         }
-        reply.success(&action).map(|_| Revocation::Done)
+        match reply.success(&action) {
+            Ok(_) => Ok(Revocation::Done),
+            Err(refusal) if reply.status.is_client_error() => Ok(Revocation::Refused(refusal)),
+            Err(e) => Err(e),
+        }
     }
 
     /// The URL of a resource that not every CA has.

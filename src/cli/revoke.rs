@@ -3,13 +3,14 @@
 use super::files;
 use super::wiring;
 use super::{Finish, Global};
-use crate::acme::{Revocation, RevocationReason};
+use crate::acme::RevocationReason;
 use crate::clock::minute;
 use crate::error::{Error, Kind, Result};
 use crate::flow::account::IfUnknown;
 use crate::flow::revoke::{Revoked, Revoker, Which};
 use crate::model::certificate::Chain;
 use crate::report::Output;
+use clap::ValueEnum;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ pub(super) struct Args {
     /// Why, for everybody to read
     #[arg(long, value_enum, default_value_t = Reason::Unspecified, value_name = "REASON")]
     reason: Reason,
-    /// Instead of the installed one, those of keys that a rotation retired, as far as their files are here
+    /// Instead of the installed one, those of keys that a rotation retired, as far as their files are here: until the next renewal
     #[arg(long)]
     retired: bool,
     /// Instead of the installed one, the one in this file (PEM, - for standard input)
@@ -29,7 +30,7 @@ pub(super) struct Args {
     file: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum Reason {
     Unspecified,
     /// Somebody else may have the private key: only for a key that is not in use any more
@@ -40,6 +41,10 @@ enum Reason {
 }
 
 impl Reason {
+    fn word(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
     fn revocation(self) -> RevocationReason {
         match self {
             Reason::Unspecified => RevocationReason::Unspecified,
@@ -62,34 +67,48 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<Finish> {
     };
     let (holder, store) = wiring::holder(&desired, wiring::account(&desired, account)?)?;
     let client = holder.open(IfUnknown::Refuse).await?;
-    let revoker = Revoker { store: &store, client: &client, now: holder.clock.now() };
+    let listed = desired.certificates.keys().cloned().collect();
+    let revoker = Revoker { store: &store, client: &client, listed, now: holder.clock.now() };
     let revoked = revoker.revoke(&args.certificate, which, args.reason.revocation()).await?;
-    Ok(Finish::ok(told(&args.certificate, &revoked)))
+    Ok(Finish::ok(told(args.reason, &revoked)))
 }
 
 fn given(file: &Path) -> Result<Chain> {
     let bytes = files::read(file)?;
-    let action = format!("read the certificate in {}", file.display());
+    let refuse = |why: String| {
+        Error::new(Kind::Input, format!("read the certificate in {}", file.display()), why)
+            .remains("The CA was not asked.")
+    };
     let text = std::str::from_utf8(&bytes).map_err(|_| {
-        Error::new(Kind::Input, &action, "it is no PEM file")
-            .hint("openssl x509 -inform DER -in FILE -out NEW.pem")
+        refuse("it is no PEM file".into()).hint("openssl x509 -inform DER -in FILE -out NEW.pem")
     })?;
-    Chain::parse(text).map_err(|e| e.during(action))
+    let chain = Chain::parse(text).map_err(|e| {
+        refuse(e.to_string()).hint("give the certificate in PEM, alone or with its chain after it")
+    })?;
+    if chain.begins_with_a_ca() {
+        return Err(refuse("its first certificate is a CA's own".into())
+            .hint("give the server's certificate, alone or before its chain"));
+    }
+    Ok(chain)
 }
 
-fn told(certificate: &str, revoked: &[Revoked]) -> Output {
+fn told(reason: Reason, revoked: &[Revoked]) -> Output {
     let mut text = String::new();
-    for Revoked { chain, revocation, by_own_key, installed } in revoked {
-        let word = match revocation {
-            Revocation::Done => "revoked",
-            Revocation::Already => "revoked before",
-        };
+    for Revoked { chain, before, by_own_key, installed_by } in revoked {
+        let word = if *before { "revoked before" } else { "revoked" };
         let signer = if *by_own_key { "its own key" } else { "the account" };
-        let _ = writeln!(text, "{word}: {} of {}", chain.serial, chain.names.join(", "));
-        let _ = writeln!(text, "  key {}, valid until {}", chain.spki.short(), minute(chain.not_after));
-        let _ = writeln!(text, "  asked for by {signer}");
-        if *installed {
-            let _ = writeln!(text, "  it is installed: the next run of apply orders another");
+        let _ = writeln!(text, "{word}: {}", chain.serial);
+        let _ = writeln!(text, "  names     {}", chain.names.join(", "));
+        let _ = writeln!(text, "  key       {}, valid until {}", chain.spki.short(), minute(chain.not_after));
+        let _ = writeln!(text, "  asked by  {signer}");
+        if *before {
+            let _ = writeln!(text, "  reason    the one that the CA was given before");
+        } else {
+            let _ = writeln!(text, "  reason    {}", reason.word());
+        }
+        if let Some(name) = installed_by {
+            let _ =
+                writeln!(text, "  next      installed for {name}: danesmith apply {name} --now gets another");
         }
     }
     let json: Vec<_> = revoked
@@ -97,10 +116,11 @@ fn told(certificate: &str, revoked: &[Revoked]) -> Output {
         .map(|r| {
             serde_json::json!({
                 "serial": r.chain.serial, "names": r.chain.names, "spki": r.chain.spki.to_string(),
-                "not_after": r.chain.not_after, "before": r.revocation == Revocation::Already,
-                "signed_by": if r.by_own_key { "certificate-key" } else { "account" }, "installed": r.installed,
+                "not_after": r.chain.not_after, "before": r.before, "installed_for": r.installed_by,
+                "reason": (!r.before).then(|| reason.word()),
+                "signed_by": if r.by_own_key { "certificate-key" } else { "account" },
             })
         })
         .collect();
-    Output { text, json: serde_json::json!({ "certificate": certificate, "revoked": json }) }
+    Output { text, json: serde_json::json!({ "revoked": json }) }
 }

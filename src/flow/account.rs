@@ -39,8 +39,20 @@ pub struct Holder<'a> {
 impl Holder<'_> {
     /// Opens the client, with the account's URL known.
     pub async fn open(&self, if_unknown: IfUnknown) -> Result<Arc<Client>> {
+        let kept = self.settled().await?;
+        if self.account.key.is_none() && kept.as_ref().is_some_and(|kept| kept.next.is_some()) {
+            let name = &self.account.name;
+            tracing::warn!(
+                "a change of the key of account `{name}` was begun; `danesmith account rollover {name}` ends it"
+            );
+        }
+        self.opened(kept, if_unknown).await
+    }
+
+    /// The same with what is kept.
+    pub(super) async fn opened(&self, kept: Option<Kept>, if_unknown: IfUnknown) -> Result<Arc<Client>> {
         let account = self.account;
-        let (record, kept) = match self.settled().await? {
+        let (record, kept) = match kept {
             Some(Kept { record, key, .. }) => (Some(record), key),
             None => (None, None),
         };
@@ -76,27 +88,24 @@ impl Holder<'_> {
     }
 
     /// What is kept, after a change of the key that was interrupted has been looked into: the CA knows which key it took.
-    async fn settled(&self) -> Result<Option<Kept>> {
+    pub(super) async fn settled(&self) -> Result<Option<Kept>> {
         let Account { directory, name, .. } = self.account;
         let kept = self.store.account(directory, name).await?;
         let Some(next) = kept.as_ref().and_then(|kept| kept.next.as_ref()) else { return Ok(kept) };
         if self.account.key.is_some() {
             return Ok(kept); // of a time when danesmith kept the key
         }
-        if self.is_known(next).await? {
+        if self.known_by(next).await?.is_some() {
             self.store.adopt_next_key(directory, name).await?;
             return self.store.account(directory, name).await;
         }
-        tracing::warn!(
-            "a change of the key of account `{name}` was begun; `danesmith account rollover {name}` ends it"
-        );
         Ok(kept)
     }
 
-    /// Whether the CA knows an account with this key (PEM).
-    pub(super) async fn is_known(&self, key: &Secret) -> Result<bool> {
+    /// The URL of the account that the CA knows by this key (PEM).
+    pub(super) async fn known_by(&self, key: &Secret) -> Result<Option<String>> {
         let client = self.client(AccountKey::from_pem(key.bytes())?, None, None)?;
-        Ok(client.find().await?.is_some())
+        Ok(client.find().await?.map(|account| account.url))
     }
 
     fn client(&self, key: AccountKey, url: Option<String>, directory: Option<Directory>) -> Result<Client> {

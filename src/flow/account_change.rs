@@ -4,7 +4,7 @@
 //! is killed between leaves both; the next one asks the CA which of them it knows ([`Holder::open`]).
 
 use super::account::{Holder, IfUnknown};
-use crate::acme::{AccountKey, AccountStatus};
+use crate::acme::{AccountKey, Client};
 use crate::error::{Error, Kind, Result};
 use crate::model::desired::Account;
 use crate::secret::Secret;
@@ -28,46 +28,62 @@ pub struct End {
     pub url: String,
     /// The folder that has its record, and its key when it was ours.
     pub aside: PathBuf,
+    /// It had ended before.
+    pub before: bool,
 }
 
 impl Holder<'_> {
     /// Gives the account another key: `own` (PEM) where the administrator keeps the key, else a new one of ours.
+    ///
+    /// Errors: `Usage` for a key where danesmith makes it, none where it does not, the same one, and one of another account.
     pub async fn change_key(&self, own: Option<Secret>) -> Result<KeyChange> {
-        let Account { directory, name, key, .. } = self.account;
-        let refuse = |cause: &str| {
-            Error::new(Kind::Usage, format!("change the key of account `{name}`"), cause)
-                .remains("Nothing was changed.")
-        };
-        match (key, own) {
-            (Some(_), None) => Err(refuse("zones.yaml names its key, which is yours to make").hint(format!(
-                "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out NEW.pem; danesmith account rollover {name} --key \
-                 NEW.pem; then name NEW.pem in zones.yaml"
+        let name = &self.account.name;
+        match (&self.account.key, own) {
+            (Some(_), None) => Err(self.refuse("zones.yaml names its key, which is yours to make").hint(format!(
+                "danesmith keys new --out NEW.pem; danesmith account rollover {name} --key NEW.pem; then name NEW.pem in zones.yaml"
             ))),
-            (None, Some(_)) => Err(refuse("danesmith keeps this account's key, and makes the new one itself")
+            (None, Some(_)) => Err(self
+                .refuse("danesmith keeps this account's key, and makes the new one itself")
                 .hint("leave out --key")),
-            (Some(_), Some(new)) => {
-                let before = self.is_known(&new).await?;
-                let new = AccountKey::from_pem(new.bytes())?;
-                let thumbprint = new.thumbprint();
-                if before {
-                    let url = self.store.account(directory, name).await?.and_then(|k| k.record.account_url);
-                    return Ok(KeyChange { url: url.unwrap_or_default(), thumbprint, before });
-                }
-                let client = self.open(IfUnknown::Refuse).await?;
-                client.change_key(&new).await?;
-                Ok(KeyChange { url: client.account_url().unwrap_or_default(), thumbprint, before })
-            }
+            (Some(former), Some(new)) => self.change_given_key(&former.read()?, &new).await,
             (None, None) => self.change_own_key().await,
+        }
+    }
+
+    fn refuse(&self, cause: &str) -> Error {
+        Error::new(Kind::Usage, format!("change the key of account `{}`", self.account.name), cause)
+            .remains("Nothing was changed.")
+    }
+
+    async fn change_given_key(&self, former: &Secret, new: &Secret) -> Result<KeyChange> {
+        let Account { directory, name, .. } = self.account;
+        let key = AccountKey::from_pem(new.bytes())?;
+        let thumbprint = key.thumbprint();
+        if AccountKey::from_pem(former.bytes())?.thumbprint() == thumbprint {
+            return Err(self.refuse("that is the key that it has"));
+        }
+        let recorded = self.store.account(directory, name).await?.and_then(|k| k.record.account_url);
+        match self.known_by(new).await? {
+            Some(url) if recorded.as_ref() == Some(&url) => Ok(KeyChange { url, thumbprint, before: true }),
+            Some(url) => {
+                Err(self.refuse("the CA knows another account by that key").hint(format!("it is {url}")))
+            }
+            None => {
+                let client = self.open(IfUnknown::Refuse).await?;
+                client.change_key(&key).await?;
+                Ok(KeyChange { url: client.account_url().unwrap_or_default(), thumbprint, before: false })
+            }
         }
     }
 
     async fn change_own_key(&self) -> Result<KeyChange> {
         let Account { directory, name, .. } = self.account;
-        let next = async || Ok::<_, Error>(self.store.account(directory, name).await?.and_then(|k| k.next));
-        let begun = next().await?.is_some();
-        let client = self.open(IfUnknown::Refuse).await?;
+        let begun = self.store.account(directory, name).await?.is_some_and(|kept| kept.next.is_some());
+        let mut kept = self.settled().await?;
+        let next = kept.as_mut().and_then(|kept| kept.next.take());
+        let client = self.opened(kept, IfUnknown::Refuse).await?;
         let url = client.account_url().unwrap_or_default();
-        let new = match next().await? {
+        let new = match next {
             None if begun => {
                 return Ok(KeyChange { url, thumbprint: client.thumbprint(), before: true });
             }
@@ -84,15 +100,24 @@ impl Holder<'_> {
         Ok(KeyChange { url, thumbprint: new.thumbprint(), before: false })
     }
 
-    /// Ends the account at the CA, then puts what is kept of it aside.
+    /// Ends the account at the CA, then puts what is kept of it aside. One that the CA has ended already is put aside, too: an
+    /// earlier run was killed before that, or somebody else ended it.
     pub async fn deactivate(&self) -> Result<End> {
         let Account { directory, name, .. } = self.account;
-        let client = self.open(IfUnknown::Refuse).await?;
-        let account = client.account().await?;
-        if account.status == AccountStatus::Valid {
-            client.deactivate().await?;
-        }
+        let client = self.opened(self.settled().await?, IfUnknown::Refuse).await?;
+        let url = client.account_url().unwrap_or_default();
+        let before = match client.deactivate().await {
+            Ok(()) => false,
+            Err(refusal) if refusal.kind == Kind::Credentials && has_ended(&client).await => true,
+            Err(e) => return Err(e),
+        };
         let aside = self.store.set_aside(directory, name).await?;
-        Ok(End { url: account.url, aside })
+        Ok(End { url, aside, before })
     }
+}
+
+/// RFC 8555 §7.3.6: whatever an account asks for after its end is refused as unauthorized, also to be found by its key; one that
+/// the CA does not know is told apart from that.
+async fn has_ended(client: &Client) -> bool {
+    matches!(client.find().await, Err(e) if e.kind == Kind::Credentials)
 }

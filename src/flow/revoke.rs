@@ -2,12 +2,14 @@
 //! next run; senders that go by DANE-EE never look (RFC 7671 §5.1), everybody else may.
 
 use crate::acme::{AccountKey, Client, Revocation, RevocationReason};
+use crate::clock::minute;
 use crate::error::{Error, Kind, Result};
 use crate::model::certificate::Chain;
 use crate::model::document::{Document, Installed};
 use crate::model::key::SpkiDigest;
 use crate::store::Store;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// Which certificates are revoked.
 #[derive(Debug)]
@@ -25,12 +27,12 @@ pub enum Which {
 pub struct Revoked {
     /// It, with what else its file had.
     pub chain: Chain,
-    /// What the CA did.
-    pub revocation: Revocation,
+    /// It had been revoked before.
+    pub before: bool,
     /// Its own key signed: the CA has the proof that we have it.
     pub by_own_key: bool,
-    /// It is the installed one: the next run orders another.
-    pub installed: bool,
+    /// For which certificate of the state directory it is installed: the next run orders another.
+    pub installed_by: Option<String>,
 }
 
 /// Who revokes, and when.
@@ -39,6 +41,8 @@ pub struct Revoker<'a> {
     pub store: &'a dyn Store,
     /// The account that the certificates were ordered by.
     pub client: &'a Client,
+    /// The certificates of zones.yaml.
+    pub listed: BTreeSet<String>,
     /// Now.
     pub now: Timestamp,
 }
@@ -51,8 +55,13 @@ impl Revoker<'_> {
     pub async fn revoke(&self, name: &str, which: Which, reason: RevocationReason) -> Result<Vec<Revoked>> {
         let document = self.store.document(name).await?;
         let chains = self.chains(name, &document, which).await?;
-        if reason == RevocationReason::KeyCompromise {
-            for chain in &chains {
+        for chain in &chains {
+            if chain.not_after <= self.now {
+                let action = format!("revoke certificate {}", chain.serial);
+                let cause = format!("it expired on {}: nobody accepts it any more", minute(chain.not_after));
+                return Err(Error::new(Kind::Input, action, cause).remains("The CA was not asked."));
+            }
+            if reason == RevocationReason::KeyCompromise {
                 self.refuse_key_in_use(chain).await?;
             }
         }
@@ -107,65 +116,81 @@ impl Revoker<'_> {
 
     async fn refuse_key_in_use(&self, chain: &Chain) -> Result<()> {
         for name in self.store.certificates().await? {
-            if is_in_use(&self.store.document(&name).await?, chain.spki) {
-                let action = format!("revoke certificate {} because its key leaked", chain.serial);
-                let cause = format!(
-                    "its key {} is in use by certificate {name}, and the CA would never certify that key again",
-                    chain.spki.short()
-                );
-                return Err(Error::new(Kind::Refused, action, cause)
-                    .remains("The CA was not asked; nothing was changed.")
-                    .hint(format!("first serve another key: danesmith rotate {name} --emergency --wait"))
-                    .hint(format!("then: danesmith revoke {name} --retired --reason key-compromise")));
+            let document = self.store.document(&name).await?;
+            if !is_in_use(&document, chain.spki) {
+                continue;
             }
+            let action = format!("revoke certificate {} because its key leaked", chain.serial);
+            let cause = format!(
+                "its key {} is in use by certificate {name}, and the CA would never certify that key again",
+                chain.spki.short()
+            );
+            let refusal = Error::new(Kind::Refused, action, cause)
+                .remains("The CA was not asked; nothing was changed.");
+            let live = self.store.live_path(&name);
+            let folder = live.parent().unwrap_or(&live).display();
+            return Err(match (self.listed.contains(&name), document.pins.is_empty()) {
+                (true, false) => refusal
+                    .hint(format!("first serve another key: danesmith rotate {name} --emergency --wait"))
+                    .hint(format!("then, before the next renewal: danesmith revoke {name} --retired --reason key-compromise")),
+                (true, true) => refusal.hint(format!(
+                    "nothing pins it: name another key in zones.yaml, or move {folder} away where danesmith keeps the keys; apply; then \
+                     revoke the former certificate by its file"
+                )),
+                (false, _) => refusal.hint(format!(
+                    "zones.yaml does not list {name} any more: when nothing serves it and its TLSA records are gone, move {folder} away"
+                )),
+            });
         }
         Ok(())
     }
 
-    /// The document knows of it before the CA does: a run that is killed between orders one certificate too many, not too few.
+    /// The CA first, then the document: whoever asks again after a kill, or after an answer that was lost, asks for the same one.
     async fn one(&self, name: &str, chain: Chain, reason: RevocationReason) -> Result<Revoked> {
-        let mut document = self.store.document(name).await?;
-        let installed = document.installed.as_ref().is_some_and(|i| i.serial == chain.serial);
-        let mut former = None;
-        if let Some(known) = known(&mut document, &chain) {
-            former = Some(known.revoked);
-            known.revoked.get_or_insert(self.now);
-            self.save(name, &mut document).await?;
-        }
         let own = match reason {
             RevocationReason::KeyCompromise => self.store.key(name, chain.spki).await?,
             _ => None,
         };
-        let own = own.map(|pem| AccountKey::from_pem(pem.bytes())).transpose()?;
+        let own = own.and_then(|pem| AccountKey::from_pem(pem.bytes()).ok());
         let der = chain.certs_der.first().map(Vec::as_slice).unwrap_or_default();
-        let refused = match self.client.revoke(der, reason, own.as_ref()).await {
-            Ok(revocation) => {
-                return Ok(Revoked { chain, revocation, by_own_key: own.is_some(), installed });
+        let before = match self.client.revoke(der, reason, own.as_ref()).await {
+            Ok(Revocation::Done) => false,
+            Ok(Revocation::Already) => true,
+            Ok(Revocation::Refused(refusal)) => return Err(refusal),
+            Err(e) => {
+                let remains = format!("Whether certificate {} is revoked is unknown.", chain.serial);
+                return Err(e.remains(remains).hint("run it again: asking twice does no harm"));
             }
-            Err(e) => e,
         };
-        let Some(former) = former else { return Err(refused) };
-        if !matches!(refused.kind, Kind::Credentials | Kind::Config) {
-            let remains = "The certificate counts as revoked here: the next run orders another.";
-            return Err(refused.remains(remains));
-        }
-        if let Some(known) = known(&mut document, &chain) {
-            known.revoked = former;
-        }
-        self.save(name, &mut document).await?;
-        Err(refused)
+        let installed_by = self.note(&chain).await?;
+        Ok(Revoked { chain, before, by_own_key: own.is_some(), installed_by })
     }
 
-    async fn save(&self, name: &str, document: &mut Document) -> Result<()> {
-        document.written = document.written.max(Some(self.now));
-        self.store.put(name, document).await
+    /// Has the next run replace it, whichever certificate it is installed for.
+    async fn note(&self, chain: &Chain) -> Result<Option<String>> {
+        let mut installed_by = None;
+        for name in self.store.certificates().await? {
+            let mut document = self.store.document(&name).await?;
+            if document.installed.as_ref().is_some_and(|i| is(i, chain)) {
+                installed_by = Some(name.clone());
+            }
+            if let Some(known) = known(&mut document, chain) {
+                known.revoked.get_or_insert(self.now);
+                self.store.put(&name, &document).await?;
+            }
+        }
+        Ok(installed_by)
     }
 }
 
 /// The installed certificate or the spare one, when it is this.
 fn known<'d>(document: &'d mut Document, chain: &Chain) -> Option<&'d mut Installed> {
     let both = document.installed.iter_mut().chain(document.spare.iter_mut());
-    both.into_iter().find(|i| i.serial == chain.serial && i.spki == chain.spki)
+    both.into_iter().find(|i| is(i, chain))
+}
+
+fn is(installed: &Installed, chain: &Chain) -> bool {
+    installed.serial == chain.serial && installed.spki == chain.spki
 }
 
 /// Whether a key is served or pinned, or shall be.

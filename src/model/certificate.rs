@@ -76,6 +76,11 @@ impl Chain {
         })
     }
 
+    /// Whether the first certificate is a CA's own.
+    pub fn begins_with_a_ca(&self) -> bool {
+        self.leaf_is_ca
+    }
+
     /// The leaf alone, PEM.
     pub fn leaf_pem(&self) -> String {
         joined(&self.certs_der[..1])

@@ -143,7 +143,7 @@ pub struct Installed {
     /// What the CA calls it in renewal information (RFC 9773 §4.1); `None`: it names no issuer's key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_id: Option<String>,
-    /// When its revocation was asked for; the CA may not have heard of it.
+    /// When the CA revoked it because the administrator asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Timestamp>,
 }

@@ -22,10 +22,10 @@ const CALM: SignedDuration = SignedDuration::from_hours(24);
 const LAST_CALL: i32 = 6;
 
 /// When renewal is due: as the CA suggests (RFC 9773 §4.2), within bounds; where it does not, by the lifetime. What the
-/// administrator says (`renew: {before: …}`) counts when it is earlier. One that the administrator revoked is due since then.
+/// administrator says (`renew: {before: …}`) counts when it is earlier. One that the administrator revoked is due.
 pub fn due(installed: &Installed, renew: Renew, info: Option<&RenewalInfo>) -> Timestamp {
-    if let Some(revoked) = installed.revoked {
-        return revoked;
+    if installed.revoked.is_some() {
+        return installed.not_before;
     }
     let own = by_lifetime(installed, renew);
     match (suggested(installed, info), renew) {
@@ -146,11 +146,11 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_the_administrator_revoked_is_due_since_then_whatever_the_ca_says() {
+    fn a_certificate_that_the_administrator_revoked_is_due_whatever_the_ca_says() {
         let info = info("2026-02-20T00:00:00Z", "2026-02-22T00:00:00Z");
         let revoked = Installed { revoked: Some(at("2026-01-01T01:00:00Z")), ..installed() };
         for renew in [Renew::Third, Renew::Before(Duration::from_secs(86_400))] {
-            assert_eq!(due(&revoked, renew, Some(&info)), at("2026-01-01T01:00:00Z"));
+            assert_eq!(due(&revoked, renew, Some(&info)), at("2026-01-01T00:00:00Z"));
         }
     }
 

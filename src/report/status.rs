@@ -93,7 +93,7 @@ fn installed(text: &mut String, facts: &Facts, certificate: &Installed, now: Tim
         false => line(text, "", &format!("EXPIRED on {} ({} days ago)", minute(*not_after), -days)),
     }
     if let Some(revoked) = certificate.revoked {
-        line(text, "", &format!("REVOKED on {}: the next run orders another", minute(revoked)));
+        line(text, "", &format!("REVOKED on {}: apply gets another", minute(revoked)));
     }
     if let Some(due) = facts.renewal_due.filter(|due| *due > now) {
         let info = facts.document.renewal_info.as_ref();

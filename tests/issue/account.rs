@@ -97,16 +97,14 @@ fn an_account_gets_another_key_and_keeps_its_url() {
     let (now, key) = shown(&site);
     assert_eq!((&now, &run.json["account"]["thumbprint"]), (&url, &key.as_str().into()));
     assert_ne!(key, former);
-    site.run(&["account", "rollover", "--key", "tsig.secret"]).ends(64).says(&["leave out --key"]);
+    let curve = "ec_paramgen_curve:P-256";
+    site.lab.run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", curve, "-out", "next"]);
+    site.run(&["account", "rollover", "--key", "next"]).ends(64).says(&["leave out --key"]);
     site.age("www");
     site.apply().ends(0);
 
     // killed before the CA heard of it: a key lies there that it does not know
     let folder = account_folder(&site);
-    site.lab.run(
-        "openssl",
-        &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "next"],
-    );
     fs::rename(site.lab.dir().join("next"), folder.join("next-key.pem")).unwrap();
     site.age("www");
     site.apply().ends(0).says(&["danesmith account rollover default"]);
@@ -127,7 +125,7 @@ fn an_account_gets_another_key_and_keeps_its_url() {
 #[test]
 fn an_account_key_of_the_administrator_is_changed_for_the_one_that_is_given() {
     let mut site = Site::new(Lab::start(quick()));
-    for name in ["one.pem", "two.pem"] {
+    for name in ["one.pem", "two.pem", "three.pem"] {
         let curve = "ec_paramgen_curve:P-384";
         site.lab.run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", curve, "-out", name]);
     }
@@ -139,7 +137,18 @@ fn an_account_key_of_the_administrator_is_changed_for_the_one_that_is_given() {
     site.apply().ends(0);
     let (url, _) = shown(&site);
     site.run(&["account", "rollover"]).ends(64).says(&["--key", "yours"]);
-    site.run(&["account", "rollover", "--key", "zones.yaml"]).ends(77).says(&["account key"]);
+    site.run(&["account", "rollover", "--key", "zones.yaml"])
+        .ends(65)
+        .says(&["zones.yaml as the account key"]);
+    site.run(&["account", "rollover", "--key", "-"]).ends(64).says(&["must lie in a file"]);
+    site.run(&["account", "rollover", "--key", "one.pem"]).ends(64).says(&["the key that it has"]);
+    // another account's
+    configure(&mut site, "two.pem");
+    site.register();
+    configure(&mut site, "one.pem");
+    site.register();
+    site.run(&["account", "rollover", "--key", "two.pem"]).ends(64).says(&["another account by that key"]);
+    site.lab.run("cp", &["three.pem", "two.pem"]);
     let run = site.run(&["account", "rollover", "--key", "two.pem"]).ends(0);
     assert_eq!(
         (&run.json["account"]["url"], &run.json["account"]["before"]),
@@ -171,6 +180,17 @@ fn a_deactivated_account_is_put_aside_and_another_one_is_registered() {
     assert_eq!(site.leaf("www"), leaf);
     site.age("www");
     site.apply().ends(0);
-    assert_ne!(shown(&site).0, url);
+    let (second, _) = shown(&site);
+    assert_ne!(second, url);
     assert_ne!(site.leaf("www"), leaf);
+
+    // killed after the CA's yes: the CA refuses whatever this account asks for, and the same command goes on
+    let (folder, kept) = (account_folder(&site), site.lab.dir().join("kept"));
+    site.lab.run("cp", &["-a", folder.to_str().unwrap(), kept.to_str().unwrap()]);
+    site.run(&["account", "deactivate", "--yes"]).ends(0);
+    fs::rename(&kept, &folder).unwrap();
+    let run = site.run(&["account", "deactivate", "--yes"]).ends(0);
+    assert_eq!(run.json["account"]["before"], true);
+    site.register();
+    assert_ne!(shown(&site).0, second);
 }
