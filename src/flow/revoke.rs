@@ -162,7 +162,10 @@ impl Revoker<'_> {
                 return Err(e.remains(remains).hint("run it again: asking twice does no harm"));
             }
         };
-        let installed_by = self.note(&chain).await?;
+        let installed_by = self.note(&chain).await.map_err(|e| {
+            e.remains(format!("The CA has revoked certificate {}.", chain.serial))
+                .hint("run it again, so that the next apply replaces it")
+        })?;
         Ok(Revoked { chain, before, by_own_key: own.is_some(), installed_by })
     }
 
