@@ -3,11 +3,12 @@
 use super::*;
 
 #[tokio::test]
-async fn a_frozen_server_costs_one_timeout() {
+async fn a_frozen_server_is_given_up_after_a_few_timeouts() {
+    const LIMIT: Duration = Duration::from_secs(1);
     on_both(async |server: Server| {
         for transport in [Transport::Tcp, Transport::Udp] {
             let provider = provider(server.address(), |c| {
-                c.timeout = Duration::from_secs(1);
+                c.timeout = LIMIT;
                 c.transport = transport;
             });
             provider.apply(&zone(), &four()).await.unwrap();
@@ -17,7 +18,7 @@ async fn a_frozen_server_costs_one_timeout() {
             let took = start.elapsed();
             server.thaw();
             assert_eq!(error.class, Class::Transient, "{error}");
-            assert!(took < Duration::from_secs(4), "{took:?}");
+            assert!(took < LIMIT * 6, "{took:?}");
         }
     })
     .await;
@@ -62,7 +63,10 @@ async fn an_update_whose_answer_is_lost_is_found_applied() {
             let proxy = Proxy::start(server.address(), Fate::AnswerLost).await;
             let provider = impatient(&proxy, transport);
             provider.apply(&zone(), &four()).await.unwrap();
-            assert_eq!(provider.counters().updates, 1);
+            // seldom, on a busy machine, a look comes too early, and the prerequisites refuse a second copy
+            assert!(provider.counters().updates <= 2, "{:?}", provider.counters());
+            assert_eq!(standing(&provider, CHALLENGE, TXT).await.1, texts(&[txt("a"), txt("b")]));
+            assert_eq!(provider.apply(&zone(), &four()).await.unwrap(), Applied { writes: 0 });
             provider.apply(&zone(), &undone(&four())).await.unwrap();
         }
     })

@@ -73,7 +73,11 @@ async fn forward(
     }
     match shared.fate {
         Fate::MessageLost => {}
-        Fate::AnswerLost => drop(socket(message).await),
+        Fate::AnswerLost => {
+            socket(message).await;
+            // the signed copy, which answers questions, follows a moment later
+            sleep(Duration::from_millis(500)).await;
+        }
         Fate::Late(time) => {
             sleep(time).await;
             socket(message).await;
