@@ -191,6 +191,26 @@ impl Client {
         Ok(held.value.clone().filter(|newer| **newer != *used))
     }
 
+    /// The URL of a resource that not every CA has.
+    pub(super) async fn resource(
+        &self,
+        action: &str,
+        member: &str,
+        of: impl Fn(&Directory) -> Option<String>,
+    ) -> Result<String> {
+        let held = self.directory_held().await?;
+        let found = match of(&held) {
+            Some(url) => Some(url),
+            None => self.newer_directory(&held).await?.and_then(|newer| of(&newer)),
+        };
+        let url = found.ok_or_else(|| {
+            let cause = format!("the CA's directory has no `{member}`: it does not offer that by ACME");
+            Error::new(Kind::Remote, action, cause).hint("its website may")
+        })?;
+        self.transport.checked(&url).map_err(|why| Error::new(Kind::Remote, action, why))?;
+        Ok(url)
+    }
+
     async fn fetch_directory(&self) -> Result<Directory> {
         let action = format!("read the directory of the CA at {}", self.directory_url);
         let outcome = self.repeated(Method::GET, &self.directory_url).await;

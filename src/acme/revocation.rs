@@ -4,7 +4,7 @@ use super::client::Client;
 use super::jws::{Signer, base64url};
 use super::key::AccountKey;
 use super::request::{Call, Repeat};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use serde_json::json;
 
 /// Why a certificate is revoked (RFC 5280 §5.3.1): those that the Baseline Requirements (§4.9.1.1) leave to subscribers.
@@ -35,22 +35,21 @@ impl RevocationReason {
     }
 }
 
-/// What the CA answered.
-#[derive(Debug)]
+/// What the CA did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revocation {
     /// It revoked the certificate.
     Done,
     /// The certificate was revoked before.
     Already,
-    /// It did not, and says why.
-    Refused(Error),
 }
 
 impl Client {
     /// Revokes `certificate` (DER). Signed by its own key when that is given, which proves to the CA that somebody who asks for
     /// `KeyCompromise` has it; by the account otherwise.
     ///
-    /// Errors: no answer, so that nobody knows (asking again does no harm); `Remote` where the CA does not revoke by ACME.
+    /// Errors: the CA's refusal; no answer, so that nobody knows; `Remote` where the CA does not revoke by ACME. Asking again does
+    /// no harm.
     pub async fn revoke(
         &self,
         certificate: &[u8],
@@ -73,35 +72,13 @@ impl Client {
         };
         // a second time changes nothing more
         let (repeat, payload) = (Repeat::Safe, payload.to_string());
-        let reply =
-            self.post(&Call { action: &action, signer, url: &url, payload: &payload, repeat }).await?;
+        let reply = self.post(&Call { action: &action, signer, url: &url, payload: &payload, repeat }).await;
+        let reply = reply.map_err(|e| {
+            e.remains("Whether it is revoked is unknown.").hint("run it again: asking twice does no harm")
+        })?;
         if reply.refused_as("alreadyRevoked") {
             return Ok(Revocation::Already);
         }
-        match reply.success(&action) {
-            Ok(_) => Ok(Revocation::Done),
-            Err(refusal) if reply.status.is_client_error() => Ok(Revocation::Refused(refusal)),
-            Err(e) => Err(e),
-        }
-    }
-
-    /// The URL of a resource that not every CA has.
-    pub(super) async fn resource(
-        &self,
-        action: &str,
-        member: &str,
-        of: impl Fn(&super::Directory) -> Option<String>,
-    ) -> Result<String> {
-        let held = self.directory_held().await?;
-        let found = match of(&held) {
-            Some(url) => Some(url),
-            None => self.newer_directory(&held).await?.and_then(|newer| of(&newer)),
-        };
-        let url = found.ok_or_else(|| {
-            let cause = format!("the CA's directory has no `{member}`: it does not offer that by ACME");
-            Error::new(Kind::Remote, action, cause).hint("its website may")
-        })?;
-        self.transport.checked(&url).map_err(|why| Error::new(Kind::Remote, action, why))?;
-        Ok(url)
+        reply.success(&action).map(|_| Revocation::Done)
     }
 }

@@ -11,6 +11,7 @@ use crate::flow::revoke::{Revoked, Revoker, Which};
 use crate::model::certificate::Chain;
 use crate::report::Output;
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -20,8 +21,8 @@ pub(super) struct Args {
     /// The certificate of zones.yaml; its account signs
     certificate: String,
     /// Why, for everybody to read
-    #[arg(long, value_enum, default_value_t = Reason::Unspecified, value_name = "REASON")]
-    reason: Reason,
+    #[arg(long, value_enum, default_value_t = RevocationReason::Unspecified, value_name = "REASON")]
+    reason: RevocationReason,
     /// Instead of the installed one, those of keys that a rotation retired, as far as their files are here: until the next renewal
     #[arg(long)]
     retired: bool,
@@ -30,29 +31,28 @@ pub(super) struct Args {
     file: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Reason {
-    Unspecified,
-    /// Somebody else may have the private key: only for a key that is not in use any more
-    KeyCompromise,
-    AffiliationChanged,
-    Superseded,
-    CessationOfOperation,
-}
-
-impl Reason {
-    fn word(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+impl ValueEnum for RevocationReason {
+    fn value_variants<'a>() -> &'a [Self] {
+        use RevocationReason::{
+            AffiliationChanged, CessationOfOperation, KeyCompromise, Superseded, Unspecified,
+        };
+        &[Unspecified, KeyCompromise, AffiliationChanged, Superseded, CessationOfOperation]
     }
 
-    fn revocation(self) -> RevocationReason {
-        match self {
-            Reason::Unspecified => RevocationReason::Unspecified,
-            Reason::KeyCompromise => RevocationReason::KeyCompromise,
-            Reason::AffiliationChanged => RevocationReason::AffiliationChanged,
-            Reason::Superseded => RevocationReason::Superseded,
-            Reason::CessationOfOperation => RevocationReason::CessationOfOperation,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let value = PossibleValue::new(word(*self));
+        let leaked = "Somebody else may have the private key: only for a key that is not in use any more";
+        Some(if *self == RevocationReason::KeyCompromise { value.help(leaked) } else { value })
+    }
+}
+
+fn word(reason: RevocationReason) -> &'static str {
+    match reason {
+        RevocationReason::Unspecified => "unspecified",
+        RevocationReason::KeyCompromise => "key-compromise",
+        RevocationReason::AffiliationChanged => "affiliation-changed",
+        RevocationReason::Superseded => "superseded",
+        RevocationReason::CessationOfOperation => "cessation-of-operation",
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<Finish> {
     let client = holder.open(IfUnknown::Refuse).await?;
     let listed = desired.certificates.keys().cloned().collect();
     let revoker = Revoker { store: &store, client: &client, listed, now: holder.clock.now() };
-    let revoked = revoker.revoke(&args.certificate, which, args.reason.revocation()).await?;
+    let revoked = revoker.revoke(&args.certificate, which, args.reason).await?;
     Ok(Finish::ok(told(args.reason, &revoked)))
 }
 
@@ -92,19 +92,19 @@ fn given(file: &Path) -> Result<Chain> {
     Ok(chain)
 }
 
-fn told(reason: Reason, revoked: &[Revoked]) -> Output {
+fn told(reason: RevocationReason, revoked: &[Revoked]) -> Output {
     let mut text = String::new();
     for Revoked { chain, before, by_own_key, installed_by } in revoked {
-        let word = if *before { "revoked before" } else { "revoked" };
+        let done = if *before { "revoked before" } else { "revoked" };
         let signer = if *by_own_key { "its own key" } else { "the account" };
-        let _ = writeln!(text, "{word}: {}", chain.serial);
+        let _ = writeln!(text, "{done}: {}", chain.serial);
         let _ = writeln!(text, "  names     {}", chain.names.join(", "));
         let _ = writeln!(text, "  key       {}, valid until {}", chain.spki.short(), minute(chain.not_after));
         let _ = writeln!(text, "  asked by  {signer}");
         if *before {
             let _ = writeln!(text, "  reason    the one that the CA was given before");
         } else {
-            let _ = writeln!(text, "  reason    {}", reason.word());
+            let _ = writeln!(text, "  reason    {}", word(reason));
         }
         if let Some(name) = installed_by {
             let _ =
@@ -117,7 +117,7 @@ fn told(reason: Reason, revoked: &[Revoked]) -> Output {
             serde_json::json!({
                 "serial": r.chain.serial, "names": r.chain.names, "spki": r.chain.spki.to_string(),
                 "not_after": r.chain.not_after, "before": r.before, "installed_for": r.installed_by,
-                "reason": (!r.before).then(|| reason.word()),
+                "reason": (!r.before).then(|| word(reason)),
                 "signed_by": if r.by_own_key { "certificate-key" } else { "account" },
             })
         })

@@ -72,7 +72,10 @@ impl Revoker<'_> {
                 Err(e) if revoked.is_empty() => return Err(e),
                 Err(e) => {
                     let before: Vec<_> = revoked.iter().map(|r| r.chain.serial.as_str()).collect();
-                    return Err(e.remains(format!("Revoked before that: {}.", before.join(", "))));
+                    let remains = e.remains.clone().unwrap_or_default();
+                    return Err(
+                        e.remains(format!("{remains} Revoked were {}.", before.join(", ")).trim_start())
+                    );
                 }
             }
         }
@@ -153,15 +156,9 @@ impl Revoker<'_> {
         };
         let own = own.and_then(|pem| AccountKey::from_pem(pem.bytes()).ok());
         let der = chain.certs_der.first().map(Vec::as_slice).unwrap_or_default();
-        let before = match self.client.revoke(der, reason, own.as_ref()).await {
-            Ok(Revocation::Done) => false,
-            Ok(Revocation::Already) => true,
-            Ok(Revocation::Refused(refusal)) => return Err(refusal),
-            Err(e) => {
-                let remains = format!("Whether certificate {} is revoked is unknown.", chain.serial);
-                return Err(e.remains(remains).hint("run it again: asking twice does no harm"));
-            }
-        };
+        let answer = self.client.revoke(der, reason, own.as_ref()).await;
+        let named = |e| Error { action: format!("revoke certificate {}", chain.serial), ..e };
+        let before = answer.map_err(named)? == Revocation::Already;
         let installed_by = self.note(&chain).await.map_err(|e| {
             e.remains(format!("The CA has revoked certificate {}.", chain.serial))
                 .hint("run it again, so that the next apply replaces it")

@@ -10,7 +10,7 @@ use crate::model::document::VERSION;
 use crate::secret::Secret;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An ACME account as kept on disk; its key lies beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,21 +62,30 @@ const KEY: &str = "key.pem";
 const NEXT_KEY: &str = "next-key.pem";
 const RECORD: &str = "account.json";
 
+impl Directory {
+    async fn in_account<T: Send + 'static>(
+        &self,
+        (directory_url, name): (&str, &str),
+        job: impl FnOnce(&Path) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let folder = self.layout().account(directory_url, name);
+        self.work(move |_| job(&folder)).await
+    }
+}
+
 #[async_trait]
 impl Accounts for Directory {
     async fn account(&self, directory_url: &str, name: &str) -> Result<Option<Kept>> {
-        let (url, name) = (directory_url.to_owned(), name.to_owned());
-        self.work(move |l| {
-            let folder = l.account(&url, &name);
+        let empty = AccountRecord {
+            version: VERSION,
+            directory_url: directory_url.to_owned(),
+            account_url: None,
+            directory: None,
+            fetched: None,
+        };
+        self.in_account((directory_url, name), move |folder| {
             let (key, next) = (read_secret(&folder.join(KEY))?, read_secret(&folder.join(NEXT_KEY))?);
             let record = read_json(&folder.join(RECORD))?;
-            let empty = AccountRecord {
-                version: VERSION,
-                directory_url: url,
-                account_url: None,
-                directory: None,
-                fetched: None,
-            };
             let nothing = record.is_none() && key.is_none() && next.is_none();
             Ok((!nothing).then(|| Kept { record: record.unwrap_or(empty), key, next }))
         })
@@ -84,44 +93,35 @@ impl Accounts for Directory {
     }
 
     async fn save_account_key(&self, directory_url: &str, name: &str, pem: Secret) -> Result<()> {
-        let (url, name) = (directory_url.to_owned(), name.to_owned());
-        self.work(move |l| save_secret(&l.account(&url, &name).join(KEY), &pem)).await
+        self.in_account((directory_url, name), move |folder| save_secret(&folder.join(KEY), &pem)).await
     }
 
     async fn save_next_key(&self, directory_url: &str, name: &str, pem: Secret) -> Result<()> {
-        let (url, name) = (directory_url.to_owned(), name.to_owned());
-        self.work(move |l| save_secret(&l.account(&url, &name).join(NEXT_KEY), &pem)).await
+        self.in_account((directory_url, name), move |folder| save_secret(&folder.join(NEXT_KEY), &pem)).await
     }
 
     async fn adopt_next_key(&self, directory_url: &str, name: &str) -> Result<()> {
-        let (url, name) = (directory_url.to_owned(), name.to_owned());
-        self.work(move |l| {
-            let folder = l.account(&url, &name);
-            atomic::rename(&folder.join(NEXT_KEY), &folder.join(KEY))
-        })
-        .await
+        let adopt = |folder: &Path| atomic::rename(&folder.join(NEXT_KEY), &folder.join(KEY));
+        self.in_account((directory_url, name), adopt).await
     }
 
     async fn put_account(&self, name: &str, record: &AccountRecord) -> Result<()> {
-        let (name, url, text) = (name.to_owned(), record.directory_url.clone(), to_json(record)?);
-        self.work(move |l| {
-            let folder = l.account(&url, &name);
-            atomic::folder(&folder)?;
+        let text = to_json(record)?;
+        self.in_account((&record.directory_url, name), move |folder| {
+            atomic::folder(folder)?;
             atomic::write(&folder.join(RECORD), &text)
         })
         .await
     }
 
     async fn set_aside(&self, directory_url: &str, name: &str) -> Result<PathBuf> {
-        let (url, name) = (directory_url.to_owned(), name.to_owned());
-        self.work(move |l| {
-            let folder = l.account(&url, &name);
+        self.in_account((directory_url, name), |folder| {
             let free =
                 (1..1000).map(|n| folder.with_extension(format!("ended-{n}"))).find(|path| !path.exists());
             let aside = free.ok_or_else(|| {
                 Error::new(Kind::Local, format!("move `{}` aside", folder.display()), "a thousand are there")
             })?;
-            atomic::rename(&folder, &aside).map(|()| aside)
+            atomic::rename(folder, &aside).map(|()| aside)
         })
         .await
     }
