@@ -72,6 +72,15 @@ fn a_ca_that_wants_a_binding_says_so_and_gets_it() {
     assert!(site.installed("www"));
 }
 
+/// A site whose account has got a certificate, and the account's URL and thumbprint.
+fn at_work() -> (Site, String, String) {
+    let site = Site::new(Lab::start(quick()));
+    site.configure(&[ZONE], &[WWW]);
+    site.apply().ends(0);
+    let (url, key) = shown(&site);
+    (site, url, key)
+}
+
 fn shown(site: &Site) -> (String, String) {
     let account = site.run(&["account", "show"]).ends(0).json["account"].clone();
     let text = |member: &str| account[member].as_str().unwrap().to_owned();
@@ -89,10 +98,7 @@ fn account_folder(site: &Site) -> PathBuf {
 
 #[test]
 fn an_account_gets_another_key_and_keeps_its_url() {
-    let site = Site::new(Lab::start(quick()));
-    site.configure(&[ZONE], &[WWW]);
-    site.apply().ends(0);
-    let (url, former) = shown(&site);
+    let (site, url, former) = at_work();
     let run = site.run(&["account", "rollover"]).ends(0);
     let (now, key) = shown(&site);
     assert_eq!((&now, &run.json["account"]["thumbprint"]), (&url, &key.as_str().into()));
@@ -166,10 +172,7 @@ fn an_account_key_of_the_administrator_is_changed_for_the_one_that_is_given() {
 
 #[test]
 fn a_deactivated_account_is_put_aside_and_another_one_is_registered() {
-    let site = Site::new(Lab::start(quick()));
-    site.configure(&[ZONE], &[WWW]);
-    site.apply().ends(0);
-    let (url, _) = shown(&site);
+    let (site, url, _) = at_work();
     let leaf = site.leaf("www");
     site.run(&["account", "deactivate"]).ends(64).says(&["--yes", "Nothing was changed"]);
     assert_eq!(shown(&site).0, url);

@@ -4,7 +4,7 @@ use crate::post::{HOST, Post, SHORT, TTL, set};
 use crate::support::mail::MailServer;
 use crate::support::sender::Verdict;
 use crate::support::{BIND, Daemon, KNOT, eventually};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 #[test]
@@ -29,9 +29,7 @@ fn an_emergency_with_a_ripe_backup_is_an_ordinary_rotation() {
     assert_eq!((revoked.as_array().unwrap().len(), &revoked[0]["spki"]), (1, &json!(a)), "{revoked:#}");
     assert_eq!(revoked[0]["signed_by"], "certificate-key");
     let serial = revoked[0]["serial"].as_str().unwrap();
-    let url = format!("https://127.0.0.14:15000/cert-status-by-serial/{serial}");
-    let told = post.lab.run("curl", &["-sSf", "--cacert", "pebble-root.pem", &url]);
-    let told: Value = serde_json::from_str(&told).unwrap();
+    let told = post.lab.certificate_at_the_ca(serial);
     assert_eq!((&told["Status"], &told["Reason"]), (&json!("Revoked"), &json!(1)), "{told:#}");
     post.run(&["apply", "--detailed-exitcode"]).ends(0);
     let summary = sender.stop();

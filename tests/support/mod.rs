@@ -3,9 +3,11 @@
 #![allow(dead_code, unreachable_pub)] // every test binary uses a part of it
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod dns;
 pub mod mail;
 pub mod sender;
 
+use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -198,67 +200,6 @@ impl Lab {
         String::from_utf8(output.stdout).expect("output is UTF-8")
     }
 
-    /// The record data `server` has, one per line in dig's presentation format, sorted. Empty when there is none.
-    pub fn dig(&self, server: &str, name: &str, rtype: &str) -> Vec<String> {
-        let text = self.run("dig", &["+short", "+time=5", "+tries=3", &format!("@{server}"), name, rtype]);
-        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        lines.sort();
-        lines
-    }
-
-    /// Does `server` answer at all?
-    pub fn answers(&self, server: &str, name: &str, rtype: &str) -> bool {
-        let args = ["+time=1", "+tries=1", &format!("@{server}"), name, rtype];
-        self.command("dig").args(args).output().expect("dig runs").status.success()
-    }
-
-    /// Does unbound say that this answer (or denial) is authentic?
-    pub fn validates(&self, name: &str, rtype: &str) -> bool {
-        let text = self.run("dig", &["+dnssec", &format!("@{UNBOUND}"), name, rtype]);
-        text.lines().any(|line| line.contains("flags:") && line.contains(" ad;"))
-    }
-
-    /// The serial of `zone` at `server`.
-    pub fn serial(&self, server: &str, zone: &str) -> u32 {
-        let soa = self.dig(server, zone, "SOA");
-        let field = soa.first().and_then(|line| line.split(' ').nth(2).map(str::to_owned));
-        field
-            .and_then(|serial| serial.parse().ok())
-            .unwrap_or_else(|| panic!("no SOA of {zone} at {server}: {soa:?}"))
-    }
-
-    /// Adds a record as the administrator would: with another key than danesmith's.
-    pub fn add_record(&self, zone: &str, owner: &str, rtype: &str, rdata: &str) {
-        self.administer(zone, owner, rtype, &format!("update add {owner} 5 {rtype} {rdata}"));
-    }
-
-    /// Deletes one record as the administrator would.
-    pub fn delete_record(&self, zone: &str, owner: &str, rtype: &str, rdata: &str) {
-        self.administer(zone, owner, rtype, &format!("update delete {owner} {rtype} {rdata}"));
-    }
-
-    /// Returns when the zone's primary shows the change: BIND's signed zone follows its NOERROR.
-    fn administer(&self, zone: &str, owner: &str, rtype: &str, line: &str) {
-        let before = self.dig(primary(zone), owner, rtype);
-        self.update("foreign-key", zone, &[line]).expect("the administrator may write");
-        eventually(Duration::from_secs(10), line, || self.dig(primary(zone), owner, rtype) != before);
-    }
-
-    /// One UPDATE message with nsupdate, sent to the zone's primary; `key` is `danesmith-key` or `foreign-key`.
-    pub fn update(&self, key: &str, zone: &str, lines: &[&str]) -> Result<(), String> {
-        let server = primary(zone);
-        let script = format!("server {server}\nzone {zone}\n{}\nsend\n", lines.join("\n"));
-        let path = self.dir.join(format!("nsupdate.{}", unique()));
-        fs::write(&path, script).expect("the world is writable");
-        let mut command = self.command("nsupdate");
-        let output = command.args(["-k", &format!("{key}.conf")]).arg(&path).output().expect("nsupdate runs");
-        if output.status.success() {
-            Ok(())
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).into_owned())
-        }
-    }
-
     /// What BIND and pebble have been asked so far.
     pub fn counts(&self) -> Counts {
         let log = self.read("pebble/pebble.log");
@@ -271,9 +212,11 @@ impl Lab {
         }
     }
 
-    /// Forgets what unbound has cached.
-    pub fn flush_resolver(&self) {
-        self.run("unbound-control", &["-c", "unbound/unbound.conf", "flush_zone", "."]);
+    /// What the CA's management interface says of a certificate that it issued.
+    pub fn certificate_at_the_ca(&self, serial: &str) -> Value {
+        let url = format!("https://127.0.0.14:15000/cert-status-by-serial/{serial}");
+        let told = self.run("curl", &["-sSf", "--cacert", "pebble-root.pem", &url]);
+        serde_json::from_str(&told).unwrap()
     }
 
     /// A file of the world's folder.
@@ -377,10 +320,6 @@ pub fn eventually(limit: Duration, what: &str, mut done: impl FnMut() -> bool) {
         assert!(begin.elapsed() < limit, "still not after {limit:?}: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-fn primary(zone: &str) -> &'static str {
-    if zone == "knot.test" { KNOT } else { BIND }
 }
 
 fn hold(dir: &Path, options: &Options) -> Command {
